@@ -1,0 +1,82 @@
+/** One parameter: its name, its switch if it has one, the field of its kind, its help, and the way back to the default. */
+
+import { attribute } from "../lib/dom.js"
+import { html, render } from "../lib/html.js"
+import { icon } from "../lib/icons.js"
+import { params } from "../state/app.js"
+import { fieldKind } from "../state/rules.js"
+
+const kinds = new Map()
+
+/** Load the field modules that `declared` parameters need. A kind without a module gets none, and such parameters are not shown. */
+export async function loadFields(declared) {
+  const missing = [...new Set(declared.map(fieldKind))].filter((kind) => !kinds.has(kind))
+  await Promise.all(missing.map(async (kind) => kinds.set(kind, await import(`../fields/${kind}.js`).catch(() => null))))
+}
+
+export class ParamField extends HTMLElement {
+  #field
+  #changed
+
+  /** @param {import("../api/types.js").Param} param  whose kind was loaded */
+  static for(param) {
+    if (!kinds.get(fieldKind(param))) return null
+    const field = new ParamField()
+    field.param = param
+    return field
+  }
+
+  connectedCallback() {
+    if (this.#field) return
+    const { param } = this
+    const kind = kinds.get(fieldKind(param))
+    this.classList.add("field", `field--${kind.layout}`)
+    render(this, html`
+      <div class="field-head">
+        ${param.toggleable && html`<input class="switch switch--small" type="checkbox" role="switch" data-part="toggle" aria-label="Use ${param.name}">`}
+        <label class="field-name" for="param-${param.id}">${param.name}</label>
+        <button class="hint-button" type="button" data-act="help" aria-expanded="false" aria-controls="help-${param.id}" aria-label="About ${param.name}">${icon("help")}</button>
+        <button class="hint-button" type="button" data-act="reset" aria-label="Reset ${param.name}" title="Back to the default" hidden>${icon("undo")}</button>
+      </div>
+      <div class="field-control"></div>
+      <p class="field-help" id="help-${param.id}" hidden>${param.description}</p>`)
+    this.#field = kind.make(param, (value) => params.set(param.id, value))
+    this.#field.control.id = `param-${param.id}`
+    this.#field.also?.setAttribute("aria-label", `${param.name}, slider`)
+    this.querySelector(".field-control").append(this.#field.element)
+    this.#listen()
+    this.update()
+  }
+
+  /** Show the current choice; answers whether the field is to be seen at all. */
+  update() {
+    const { param } = this
+    this.hidden = !params.isShown(param)
+    if (!this.#field) return !this.hidden
+    this.#field.show(params.value(param.id))
+    this.classList.toggle("is-off", !params.isActive(param))
+    const toggle = this.querySelector("[data-part=toggle]")
+    if (toggle) toggle.checked = params.isToggled(param.id)
+    const isChanged = params.isChanged(param)
+    if (isChanged !== this.#changed) this.querySelector("[data-act=reset]").hidden = !isChanged
+    this.#changed = isChanged
+    return !this.hidden
+  }
+
+  #listen() {
+    const { param } = this
+    this.querySelector("[data-part=toggle]")?.addEventListener("change", (event) => params.toggle(param.id, event.target.checked))
+    this.querySelector("[data-act=reset]").addEventListener("click", () => {
+      params.reset(param.id)
+      this.#field.control.focus()
+    })
+    const help = this.querySelector("[data-act=help]")
+    help.hidden = !param.description
+    help.addEventListener("click", () => {
+      const text = this.querySelector(".field-help")
+      text.hidden = !text.hidden
+      attribute(help, "aria-expanded", String(!text.hidden))
+    })
+  }
+}
+customElements.define("param-field", ParamField)

@@ -1,0 +1,17 @@
+/** Defines the page's elements and starts it. */
+
+import "./components/batch-strip.js"
+import "./components/confirm-dialog.js"
+import "./components/generate-bar.js"
+import "./components/history-browser.js"
+import "./components/image-stage.js"
+import "./components/model-picker.js"
+import "./components/param-panel.js"
+import "./components/picture-viewer.js"
+import "./components/prompt-box.js"
+import "./components/status-line.js"
+import "./components/theme-switch.js"
+import "./components/toast-stack.js"
+import { start } from "./state/app.js"
+
+await start()

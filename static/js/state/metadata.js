@@ -1,0 +1,96 @@
+/** The metadata text of a picture, read back: what was asked for, and what else is known about it. */
+
+import { modelName } from "../lib/format.js"
+import { defaultOf } from "./rules.js"
+
+const SHORT = ["model", "seed", "steps", "cfgscale", "sampler", "scheduler"]
+const PROMPTS = new Set(["prompt", "negativeprompt"])
+
+/** Whole numbers that a double cannot hold (long seeds) become text; what stands inside a string is left alone. */
+function protectLongNumbers(text) {
+  return text.replace(/"(?:[^"\\]|\\.)*"|-?\d{16,}(?![\d.eE])/g, (part) => (part.startsWith('"') ? part : `"${part}"`))
+}
+
+/** @returns {{params: Record<string, any>, extra: Record<string, any>, starred: boolean} | null} null when the text says nothing. */
+export function readMetadata(text) {
+  if (!text) return null
+  try {
+    const tree = JSON.parse(protectLongNumbers(text))
+    return { params: tree.sui_image_params ?? {}, extra: tree.sui_extra_data ?? {}, starred: tree.is_starred === true }
+  } catch {
+    return null
+  }
+}
+
+function shown(value) {
+  return Array.isArray(value) ? value.join(", ") : String(value)
+}
+
+/** The line under a picture: model, size, seed, steps … as far as they are known. */
+export function shortFacts(metadata) {
+  const { params } = metadata
+  const facts = SHORT.filter((id) => id in params).map((id) => ({ id, text: fact(id, params[id]) }))
+  if (params.width && params.height) facts.splice(1, 0, { id: "size", text: `${params.width} × ${params.height}` })
+  return facts
+}
+
+function fact(id, value) {
+  if (id === "model") return modelName(value)
+  return { seed: `seed ${value}`, steps: `${value} steps`, cfgscale: `CFG ${value}` }[id] ?? String(value)
+}
+
+/** Everything, as pairs of a name and a text: prompts first, then the parameters in their order, then the rest. */
+export function allFacts(metadata, params) {
+  const nameOf = (id) => params.get(id)?.name ?? sentence(id)
+  const asked = Object.entries(metadata.params).map(([id, value]) => ({ id, name: nameOf(id), text: shown(value) }))
+  const others = Object.entries(metadata.extra).map(([id, value]) => ({ id, name: sentence(id), text: shown(value) }))
+  const filled = [...asked, ...others].filter((fact) => fact.text !== "")
+  return [...filled.filter((fact) => PROMPTS.has(fact.id)), ...filled.filter((fact) => !PROMPTS.has(fact.id))]
+}
+
+function sentence(id) {
+  const words = id.replaceAll("_", " ")
+  return words[0].toUpperCase() + words.slice(1)
+}
+
+/** A metadata value as the page holds values of `param`. */
+function held(param, value) {
+  if (param.type === "boolean") return String(value).toLowerCase() === "true"
+  if (param.type === "list" || param.type === "image_list") return Array.isArray(value) ? value.map(String) : String(value).split(",")
+  if (param.type === "model") return String(value).replace(/\.safetensors$/, "")
+  return String(value)
+}
+
+/**
+ * The choices that make this picture again: its parameters are set and switched on, all others return to their defaults, and
+ * those that say of themselves that they are not to be reused, or always retained, stay as they are.
+ */
+export function reuse(metadata, { params, groups, choices }) {
+  const given = { ...metadata.params }
+  for (const id of PROMPTS) {
+    if (metadata.extra[`original_${id}`] !== undefined) given[id] = metadata.extra[`original_${id}`]
+  }
+  const next = { values: {}, on: {}, groups: {} }
+  for (const param of params.values()) {
+    if (param.always_retain || param.nonreusable) keep(param, choices, next)
+    else if (given[param.id] !== undefined) take(param, given[param.id], groups, next)
+    else if (param.type === "model" && param.id === "model") keep(param, choices, next)
+  }
+  return next
+}
+
+function keep(param, choices, next) {
+  if (param.id in choices.values) next.values[param.id] = choices.values[param.id]
+  if (choices.on[param.id]) next.on[param.id] = true
+}
+
+function take(param, value, groups, next) {
+  const mine = held(param, value)
+  if (param.type === "image" && !mine.startsWith("data:")) return
+  next.values[param.id] = mine
+  if (param.toggleable) next.on[param.id] = true
+  for (let group = groups.get(param.group); group; group = groups.get(group.parent)) {
+    if (group.toggles) next.groups[group.id] = true
+  }
+  if (JSON.stringify(mine) === JSON.stringify(defaultOf(param)) && !param.toggleable) delete next.values[param.id]
+}

@@ -1,0 +1,37 @@
+/** Pictures as the page handles them, made from what the wire says, and the addresses they have. */
+
+import { readMetadata } from "./metadata.js"
+
+/** Each part of a path as it may stand in an address. */
+export function encoded(path) {
+  return path.split("/").map(encodeURIComponent).join("/")
+}
+
+/** Where the pictures of a user lie, relative to the page. `session` is the answer of GetNewSession. */
+export function viewRoot(session) {
+  return session.output_append_user ? `View/${session.user_id}/` : "Output/"
+}
+
+/** A file of ListImages. `folder` is the path that was listed. */
+export function fromHistory(file, folder, session) {
+  const path = folder ? `${folder}/${file.src}` : file.src
+  const url = encoded(viewRoot(session) + path)
+  return { key: path, url, preview: `${url}?preview=true`, path, metadata: file.metadata, starred: Boolean(readMetadata(file.metadata)?.starred) }
+}
+
+/** An image message of the generation socket: a file that was saved, or the picture itself when it was not. */
+export function fromImage(message, key, session) {
+  if (message.image.startsWith("data:")) {
+    return { key, url: message.image, preview: message.image, path: null, metadata: message.metadata ?? null, starred: false }
+  }
+  const url = encoded(message.image)
+  const root = viewRoot(session)
+  const path = message.image.startsWith(root) ? message.image.slice(root.length) : null
+  return { key, url, preview: `${url}?preview=true`, path, metadata: message.metadata ?? null, starred: false }
+}
+
+/** The name under which a picture is downloaded. */
+export function fileName(picture) {
+  if (picture.path) return picture.path.split("/").pop()
+  return `picture.${/^data:image\/(\w+)/.exec(picture.url)?.[1] ?? "png"}`
+}

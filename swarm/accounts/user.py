@@ -1,0 +1,97 @@
+"""Who calls: an id, what they may do, and what they have set.
+
+In open mode (swarm-core 2.1) an id that nobody used yet is a new user.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Mapping
+
+from swarm.access.permission import Permission
+from swarm.access.role import Rights, Role, stacked
+from swarm.base.paths import clean_file_name
+from swarm.settings.user import UserSettings
+
+_FIRST_REQUEST_ID = 1001
+_LONGEST_ID = 120
+
+
+class User:
+    """One person or program, as long as the server runs.
+
+    `last_present`: unix seconds of their latest call. `last_used`: of the latest that counts as use (swarm-core 2.7).
+    """
+
+    def __init__(self, id: str, *, rights: Rights, settings: UserSettings, now: float) -> None:
+        self.id = id
+        self.rights = rights
+        self.settings = settings
+        self.last_present = now
+        self.last_used = now
+        self._request_ids = itertools.count(_FIRST_REQUEST_ID)
+
+    def permits(self, permission: Permission) -> bool:
+        """Whether this user may do what the permission stands for."""
+        return self.rights.permits(permission)
+
+    def permits_model(self, name: str) -> bool:
+        """Whether this user may see and use a model."""
+        return self.rights.permits_model(name)
+
+    def permission_ids(self) -> list[str]:
+        """Ids of everything this user may do, sorted; with `*` among them, everything there is."""
+        return sorted(self.rights.permissions)
+
+    @property
+    def max_simultaneous(self) -> int:
+        """How many pictures this user's roles allow at once; the server may lower it to what its backends can do."""
+        return max(1, self.rights.max_simultaneous)
+
+    def next_request_id(self) -> int:
+        """1001, 1002 …: a number for one request of this user (swarm-t2i 4.13)."""
+        return next(self._request_ids)
+
+
+def clean_user_id(text: str) -> str:
+    """A user id as a strict file name in one part; `_` when nothing is left. Case matters."""
+    return clean_file_name(text).replace("/", "")[:_LONGEST_ID] or "_"
+
+
+class UserStore:
+    """All users that were seen since the start. Safe to use from several threads.
+
+    `local_id`: the user of callers who do not say who they are. `roles`: by id. `defaults`: settings of new users.
+    """
+
+    def __init__(
+        self, *, roles: Mapping[str, Role], defaults: UserSettings, local_id: str, clock: Callable[[], float]
+    ) -> None:
+        self.local_id = clean_user_id(local_id)
+        self._roles = roles
+        self._defaults = defaults
+        self._clock = clock
+        self._users: dict[str, User] = {}
+        self._lock = threading.Lock()
+
+    def get_or_create(self, user_id: str) -> User:
+        """The user of that (cleaned) id."""
+        key = clean_user_id(user_id)
+        known = self._users.get(key)
+        if known is not None:
+            return known
+        with self._lock:
+            return self._users.setdefault(key, self._make(key))
+
+    def find(self, user_id: str) -> User | None:
+        """The user of that id, if anyone used it since the start."""
+        return self._users.get(clean_user_id(user_id))
+
+    def caller(self, user_id: str | None) -> User:
+        """Who a request without a session comes from: the user it names, or the local one."""
+        return self.get_or_create(user_id) if user_id is not None else self.get_or_create(self.local_id)
+
+    def _make(self, user_id: str) -> User:
+        roles = [self._roles[each] for each in self._defaults.roles if each in self._roles]
+        return User(user_id, rights=stacked(roles), settings=self._defaults, now=self._clock())

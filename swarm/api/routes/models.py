@@ -1,0 +1,141 @@
+"""Models: listing, describing, loading one now (swarm-models-backends 1.7)."""
+
+from __future__ import annotations
+
+import logging
+
+from swarm.access.permissions import FUNDAMENTAL_MODEL_ACCESS, LOAD_MODELS_NOW
+from swarm.api.route import ApiSocket, Call, route
+from swarm.backends.backend import BackendStatus
+from swarm.backends.instance import BackendInstance
+from swarm.base.errors import BackendError, BadInput, NotFound
+from swarm.base.json import Json, JsonObject
+from swarm.base.tasks import to_thread
+from swarm.catalog.catalog import Catalog
+from swarm.catalog.listing import list_folder
+from swarm.catalog.model import ModelEntry
+from swarm.catalog.sets import CHECKPOINTS, NO_MODEL
+from swarm.catalog.wire import model_object, no_model_object, preview_data, preview_url
+from swarm.jobs.job import ModelFile
+from swarm.state import AppState
+
+logger = logging.getLogger(__name__)
+
+WILDCARDS = "Wildcards"
+
+
+@route("ListModels", permission=FUNDAMENTAL_MODEL_ACCESS)
+async def list_models(
+    call: Call,
+    path: str,
+    depth: int,
+    subtype: str = CHECKPOINTS,
+    sortBy: str = "Name",
+    allowRemote: bool = True,
+    sortReverse: bool = False,
+    dataImages: bool = False,
+) -> JsonObject:
+    """The models and sub-folders of a folder of a model set: `{"folders": […], "files": [model, …]}`.
+
+    `path`: the folder, empty for the top. `depth`: how many levels down to list, 1 to 20. `subtype`: the model set.
+    `sortBy`: Name, Title, DateCreated or DateModified. `dataImages`: previews as data URLs instead of addresses.
+    """
+    _check_set(call.state.catalog, subtype)
+    entries = call.state.catalog.entries(subtype)
+    listing = list_folder(entries, path, depth, sort_by=sortBy, reverse=sortReverse)
+    files = await to_thread(_objects, call.state, listing.entries, data_images=dataImages)
+    return {"folders": list(listing.folders), "files": files}
+
+
+@route("DescribeModel", permission=FUNDAMENTAL_MODEL_ACCESS)
+async def describe_model(call: Call, modelName: str, subtype: str = CHECKPOINTS) -> JsonObject:
+    """All that is known of one model, its preview as a data URL: `{"model": model}`."""
+    _check_set(call.state.catalog, subtype)
+    if subtype == CHECKPOINTS and modelName.lower() == NO_MODEL.lower():
+        return {"model": no_model_object()}
+    entry = _find(call.state.catalog, subtype, modelName)
+    [described] = await to_thread(_objects, call.state, (entry,), data_images=True)
+    return {"model": described}
+
+
+@route("ListLoadedModels", permission=FUNDAMENTAL_MODEL_ACCESS)
+async def list_loaded_models(call: Call) -> JsonObject:
+    """The models that backends have ready: `{"models": [model, …]}`."""
+    loaded = _loaded(call.state)
+    entries = tuple(entry for entry in call.state.catalog.entries(CHECKPOINTS) if entry.name in loaded)
+    return {"models": await to_thread(_objects, call.state, entries, data_images=False)}
+
+
+@route("SelectModel", permission=LOAD_MODELS_NOW, touches=True)
+async def select_model(call: Call, model: str, backendId: str | None = None) -> JsonObject:
+    """Load a model now, on every running backend or only the one named: `{"success": true}`."""
+    file = await _chosen(call.state, model)
+    return await _load_everywhere(call, file, backendId)
+
+
+@route("SelectModelWS", permission=LOAD_MODELS_NOW, websocket=True, touches=True)
+async def select_model_ws(call: Call, socket: ApiSocket, model: str) -> JsonObject | None:
+    """Like SelectModel, on a socket: the session's status, the result, and the status again."""
+    file = await _chosen(call.state, model)
+    await socket.send(call.state.generation.status(call.caller.id))
+    await socket.send(await _load_everywhere(call, file, None))
+    await socket.send(call.state.generation.status(call.caller.id))
+    return None
+
+
+def _check_set(catalog: Catalog, subtype: str) -> None:
+    if subtype not in catalog.sets() and subtype != WILDCARDS:
+        raise BadInput("Invalid sub-type.")
+
+
+def _find(catalog: Catalog, subtype: str, name: str) -> ModelEntry:
+    """Raises NotFound, BadInput for a blank name."""
+    if not name.strip():
+        raise BadInput("Invalid empty name.")
+    entry = catalog.find(subtype, name)
+    if entry is None:
+        raise NotFound("Model not found.")
+    return entry
+
+
+async def _chosen(state: AppState, name: str) -> ModelFile:
+    """The checkpoint to load. Raises NotFound or BadInput, a broken file's own sentence included."""
+    return state.catalog.model_file(_find(state.catalog, CHECKPOINTS, name))
+
+
+async def _load_everywhere(call: Call, file: ModelFile, backend_id: str | None) -> JsonObject:
+    """One backend after the other, so that not every device reads the disk at once; one success is enough."""
+    chosen = [one for one in call.state.pool.instances() if backend_id in (None, "", str(one.id)) and _can_load(one)]
+    succeeded = False
+    with call.state.generation.loading(call.caller):
+        for instance in chosen:
+            try:
+                await instance.backend.load(file)
+                succeeded = True
+            except BackendError as error:
+                logger.warning("Backend %s could not load %s: %s", instance.id, file.name, error)
+    return {"success": True} if succeeded else {"error": "Model failed to load."}
+
+
+def _can_load(instance: BackendInstance) -> bool:
+    return instance.enabled and instance.status is BackendStatus.RUNNING and instance.backend.max_usages > 0
+
+
+def _loaded(state: AppState) -> frozenset[str]:
+    """Names of the models that backends hold ready."""
+    current = [one.backend.current_model for one in state.pool.instances() if one.status is BackendStatus.RUNNING]
+    return frozenset(name for name in current if name is not None)
+
+
+def _objects(state: AppState, entries: tuple[ModelEntry, ...], *, data_images: bool) -> list[Json]:
+    """Blocking when previews are wanted as data."""
+    catalog, loaded = state.catalog, _loaded(state)
+    return [
+        model_object(
+            entry,
+            preview=preview_data(catalog.preview(entry)) if data_images else preview_url(entry),
+            loaded=entry.subtype == CHECKPOINTS and entry.name in loaded,
+            hash=catalog.known_hash(entry),
+        )
+        for entry in entries
+    ]

@@ -1,0 +1,54 @@
+"""The socket that WebSocket routes talk through: one JSON object per message, with timeouts both ways."""
+
+from __future__ import annotations
+
+import anyio
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from swarm.api.body import parse_object
+from swarm.api.route import SocketGone
+from swarm.base.errors import BadInput
+from swarm.base.json import JsonObject, dumps
+
+SEND_SECONDS = 120.0
+ERROR_SECONDS = 60.0
+CLOSE_SECONDS = 60.0
+NORMAL_CLOSURE = 1000
+
+
+class JsonSocket:
+    """An accepted Starlette WebSocket as an `ApiSocket`. Several tasks may send; one may receive."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self._websocket = websocket
+
+    async def send(self, message: JsonObject, *, seconds: float = SEND_SECONDS) -> None:
+        """Send one text frame. Raises SocketGone when the other side left, or took none of it for `seconds`."""
+        try:
+            with anyio.fail_after(seconds):
+                await self._websocket.send({"type": "websocket.send", "text": dumps(message).decode()})
+        except (WebSocketDisconnect, RuntimeError, OSError) as error:
+            raise SocketGone(str(error)) from None
+
+    async def receive(self) -> JsonObject:
+        """The next message, text or binary UTF-8. Raises SocketGone, or BadInput when it is not a JSON object."""
+        try:
+            message = await self._websocket.receive()
+        except RuntimeError as error:
+            raise SocketGone(str(error)) from None
+        if message["type"] != "websocket.receive":
+            raise SocketGone("The client closed the socket.")
+        data: bytes | str | None = message.get("text")
+        if data is None:
+            data = message.get("bytes") or b""
+        if not data:
+            raise BadInput("The message is empty.")
+        return await parse_object(data)
+
+    async def close(self) -> None:
+        """Close normally, without a reason. Does nothing when the socket is gone already."""
+        try:
+            with anyio.move_on_after(CLOSE_SECONDS):
+                await self._websocket.close(NORMAL_CLOSURE)
+        except (WebSocketDisconnect, RuntimeError, OSError):
+            return

@@ -1,0 +1,81 @@
+"""One configured backend: what was asked of it, where it stands, who uses it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+
+from swarm.backends.backend import Backend, BackendStatus, BackendType
+from swarm.jobs.job import ModelFile
+
+
+class Signal:
+    """Wakes everybody who waits, each time it is fired."""
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+
+    def fire(self) -> None:
+        self._event.set()
+        self._event = anyio.Event()
+
+    async def wait(self) -> None:
+        await self._event.wait()
+
+
+class BackendInstance:
+    """A backend of the list. Lives on the event loop; only the pool changes its status, only the dispatcher its usages.
+
+    `last_used`: unix seconds, 0 for never. `mod_count`: how often it was edited. `boots`: how often it came up.
+    `reserved`: it is about to be shut down, so no new jobs; `leaving`: and it will not come back by itself.
+    `loading_model`: it is reserved for making this model current. `hold_until`: steady seconds until which a model that
+    is still wanted is not swapped out. `message`: why it is errored or waiting again.
+    """
+
+    def __init__(
+        self, id: int, type: BackendType, settings: Any, *, title: str, enabled: bool, backend: Backend
+    ) -> None:
+        self.id = id
+        self.type = type
+        self.settings = settings
+        self.title = title
+        self.enabled = enabled
+        self.backend = backend
+        self.status = BackendStatus.WAITING if enabled else BackendStatus.DISABLED
+        self.message = ""
+        self.usages = 0
+        self.last_used = 0.0
+        self.mod_count = 0
+        self.boots = 0
+        self.losses = 0
+        self.up_since = 0.0
+        self.reserved = False
+        self.leaving = False
+        self.loading_model: ModelFile | None = None
+        self.hold_until = 0.0
+        self.lock = anyio.Lock()
+        self.starting: anyio.CancelScope | None = None
+        self.settled = anyio.Event()
+
+    def __str__(self) -> str:
+        return f"Backend {self.id} ({self.title or self.type.label})"
+
+    @property
+    def can_serve(self) -> bool:
+        """It runs and takes jobs, though perhaps not right now."""
+        return (
+            self.status is BackendStatus.RUNNING and self.enabled and not self.reserved and self.backend.max_usages > 0
+        )
+
+    @property
+    def is_free(self) -> bool:
+        """It can take one more job this moment."""
+        return self.can_serve and self.loading_model is None and self.usages < self.backend.max_usages
+
+    @property
+    def is_coming(self) -> bool:
+        """It cannot serve yet, but is on its way."""
+        if not self.enabled or self.leaving:
+            return False
+        return self.reserved or self.status in (BackendStatus.WAITING, BackendStatus.LOADING)

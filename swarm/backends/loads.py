@@ -1,0 +1,64 @@
+"""Which models are being loaded where, and which loads have failed. Remembered while somebody wants the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from swarm.backends.guard import Problem
+from swarm.backends.instance import BackendInstance
+
+MAX_LOAD_CRASHES = 3
+NOT_LOADED = "The backend did not report the model as loaded."
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Failure:
+    """`boots`: the backend's start count then; after another start it is worth a new try. `crashes`: unlike these."""
+
+    sentence: str
+    boots: int
+    crashes: int
+
+
+class LoadLog:
+    """Loads under way and loads that failed, by model name."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[str, BackendInstance] = {}
+        self._failures: dict[str, dict[int, _Failure]] = {}
+
+    def is_loading(self, model: str) -> bool:
+        return model in self._under_way
+
+    def begin(self, model: str, instance: BackendInstance) -> None:
+        self._under_way[model] = instance
+
+    def end(self, model: str, instance: BackendInstance, problem: Problem | None) -> None:
+        """The load is over; `problem` is why it failed."""
+        if self._under_way.get(model) is instance:
+            del self._under_way[model]
+        if problem is None:
+            self._failures.get(model, {}).pop(instance.id, None)
+            return
+        before = self._failures.setdefault(model, {}).get(instance.id)
+        crashes = (before.crashes if before is not None else 0) + problem.crashed
+        self._failures[model][instance.id] = _Failure(
+            sentence=problem.sentence, boots=instance.boots, crashes=crashes if problem.crashed else 0
+        )
+
+    def is_bad(self, model: str, instance: BackendInstance) -> bool:
+        """This backend has shown that it cannot load the model: it said so, or it crashed three times over it."""
+        failure = self._failures.get(model, {}).get(instance.id)
+        if failure is None:
+            return False
+        return failure.crashes >= MAX_LOAD_CRASHES or (failure.crashes == 0 and failure.boots == instance.boots)
+
+    def reasons(self, model: str, instances: Sequence[BackendInstance]) -> list[str]:
+        """What these backends said, in their order."""
+        failures = self._failures.get(model, {})
+        return [failures[one.id].sentence for one in instances if one.id in failures]
+
+    def forget(self, model: str) -> None:
+        """Nobody wants this model any more; the next who does starts afresh."""
+        self._failures.pop(model, None)

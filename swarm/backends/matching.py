@@ -1,0 +1,85 @@
+"""Can this backend serve this job? Answered with the reason when it cannot (swarm-models-backends 3.5.1). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from swarm.backends.instance import BackendInstance
+from swarm.features.swarm import EXACT_BACKEND_ID, INTERNAL_BACKEND_TYPE, NO_LOAD_MODELS
+from swarm.jobs.job import Job
+
+NO_BACKENDS = "No backends available!"
+_NO_MATCH = "No backends match the settings of the request given!"
+_NEVER_BLOCKING = frozenset({"sd3", "flux-dev", "text2video", "cascade", "sdxl", "text2audio"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demand:
+    """What a job asks of a backend. Jobs with equal demands wait in one line.
+
+    `model`: name with extension, None for any. `flags`: feature flags that may block. `backend_type`, `backend_id`:
+    empty when the request does not narrow them. `loads`: whether the model may be loaded for it.
+    """
+
+    model: str | None
+    loras: tuple[str, ...]
+    flags: frozenset[str]
+    backend_type: str
+    backend_id: str
+    loads: bool
+
+
+def demand_of(job: Job, needs: frozenset[str]) -> Demand:
+    """The demand of a job whose parameters need these feature flags."""
+    wanted_type = str(job.input.get(INTERNAL_BACKEND_TYPE) or "").lower()
+    return Demand(
+        model=job.model.name if job.model is not None else None,
+        loras=tuple(lora.file.name for lora in job.loras),
+        flags=needs - _NEVER_BLOCKING,
+        backend_type="" if wanted_type == "any" else wanted_type,
+        backend_id=str(job.input.get(EXACT_BACKEND_ID) if job.input.has(EXACT_BACKEND_ID) else ""),
+        loads=not job.input.get(NO_LOAD_MODELS),
+    )
+
+
+def refusal(demand: Demand, instance: BackendInstance) -> str | None:
+    """Why this backend cannot take such a job, or None when it can. Whether it is busy is not asked."""
+    if demand.backend_type and demand.backend_type != instance.type.id.lower():
+        return "Specific backend type requested in advanced parameters did not match"
+    if demand.backend_id and demand.backend_id != str(instance.id):
+        return "Specific backend ID# requested in advanced parameters did not match"
+    missing = sorted(demand.flags - instance.backend.features)
+    if missing:
+        return f"Request requires flag '{missing[0]}' which is not present on the backend"
+    return _missing_model(demand, instance)
+
+
+def _missing_model(demand: Demand, instance: BackendInstance) -> str | None:
+    known = instance.backend.model_names
+    if known is None:
+        return None
+    models = known.get("Stable-Diffusion")
+    if models is not None and demand.model is not None and not _has(models, demand.model):
+        return f"Request requires model '{demand.model}' but the backend does not have that model"
+    loras = known.get("LoRA")
+    lost = next((name for name in demand.loras if loras is not None and not _has(loras, name)), None)
+    return None if lost is None else f"Request requires LoRA '{lost}' but the backend does not have that LoRA"
+
+
+def _has(names: Collection[str], name: str) -> bool:
+    """Compared with and without `.safetensors`; `(None)` is always there."""
+    bare = name.removesuffix(".safetensors")
+    return name == "(None)" or bare in names or f"{bare}.safetensors" in names or name in names
+
+
+def no_match_sentence(reasons: Iterable[str]) -> str:
+    """What the client reads when every backend refuses (swarm-t2i 4.8): each distinct reason on a line of its own."""
+    lines = "".join(f"\n- {reason}" for reason in dict.fromkeys(reasons))
+    return f"{_NO_MATCH} Backends refused for the following reason(s):{lines}" if lines else _NO_MATCH
+
+
+def load_failure_sentence(model: str, reasons: Sequence[str]) -> str:
+    """What the client reads when no backend could load the model. Names the model, never its place on the disk."""
+    causes = "\n\n".join(f"Possible reason: {reason}" for reason in dict.fromkeys(reasons))
+    return f"All available backends failed to load the model '{model}'.\n\n{causes}"

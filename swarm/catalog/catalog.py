@@ -1,0 +1,178 @@
+"""The models on this machine: found, described, looked up by name. A name becomes a path only by being found here."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from types import MappingProxyType
+
+from swarm.architectures.architecture import Architecture
+from swarm.base.database import Database
+from swarm.base.errors import BadInput
+from swarm.catalog.cache import ModelCache
+from swarm.catalog.examine import Examined, examine
+from swarm.catalog.hashing import tensor_hash
+from swarm.catalog.model import ModelEntry
+from swarm.catalog.previews import Previews
+from swarm.catalog.scan import Found, Scanner
+from swarm.catalog.sets import SETS, ModelSet
+from swarm.jobs.job import ModelFile
+from swarm.media.image import Picture
+
+logger = logging.getLogger(__name__)
+
+Shelf = Mapping[str, ModelEntry]
+_RECORDS = "1"  # part of every stamp; raise it when what is learnt from a file changes
+_ALSO_CREATED = ("upscale_models", "clip", "tensorrt", "diffusion_models")
+
+
+class Catalog:
+    """All model sets. `refresh` and what reads files or sqlite block; lookups answer from the last refresh."""
+
+    def __init__(
+        self,
+        roots: Sequence[Path],
+        architectures: Mapping[str, Architecture],
+        database: Database,
+        clock: Callable[[], float],
+    ) -> None:
+        """`roots`: where model folders are; new ones are made below the first."""
+        self._roots = tuple(roots)
+        self._architectures = architectures
+        self._cache = ModelCache(database)
+        self._previews = Previews(self._cache)
+        self._clock = clock
+        self._refreshing = threading.Lock()
+        self._hashing = threading.Lock()
+        self._hashes: dict[str, tuple[str, str]] = {}
+        self._shelves: Mapping[str, Shelf] = {one.id: MappingProxyType({}) for one in SETS}
+        kinds = "\n".join(sorted(architectures))
+        self._stamp_prefix = f"{_RECORDS}:{sha256(kinds.encode()).hexdigest()[:12]}:"
+        self.refreshed_at = 0.0
+
+    def sets(self) -> tuple[str, ...]:
+        """Ids of the model sets, in the wire's order."""
+        return tuple(self._shelves)
+
+    def entries(self, subtype: str) -> list[ModelEntry]:
+        """The models of a set, by name; empty for an unknown set."""
+        return list(self._shelves.get(subtype, {}).values())
+
+    def names(self, subtype: str) -> list[str]:
+        """Names with extension, sorted."""
+        return list(self._shelves.get(subtype, {}))
+
+    def find(self, subtype: str, name: str) -> ModelEntry | None:
+        """A model by its exact name, with or without `.safetensors`."""
+        shelf = self._shelves.get(subtype, {})
+        return shelf.get(name + ".safetensors") or shelf.get(name)
+
+    def wire_models(self) -> dict[str, list[list[str | None]]]:
+        """`models` of ListT2IParams: per set, [name, class id or None]."""
+        return {
+            subtype: [[entry.name, entry.architecture.id if entry.architecture else None] for entry in shelf.values()]
+            for subtype, shelf in self._shelves.items()
+        }
+
+    def model_file(self, entry: ModelEntry) -> ModelFile:
+        """What a backend needs to load it. Raises BadInput with a sentence when the file cannot be used."""
+        if entry.problem is not None:
+            raise BadInput(entry.problem)
+        family = entry.architecture.id if entry.architecture is not None else None
+        return ModelFile(name=entry.name, path=entry.path, family=family, stamp=entry.stamp)
+
+    def known_hash(self, entry: ModelEntry) -> str | None:
+        """The hash if it was computed, or stands in the metadata."""
+        stamp, hash = self._hashes.get(str(entry.path), ("", ""))
+        return hash if stamp == entry.stamp else entry.info.hash or None
+
+    def model_hash(self, entry: ModelEntry) -> str | None:
+        """`0x` and the SHA-256 of the tensor data, remembered; None for formats without. Blocking, may take long."""
+        with self._hashing:
+            known = self.known_hash(entry)
+            if known is not None or entry.problem is not None or entry.is_folder:
+                return known
+            try:
+                hash = tensor_hash(entry.path, entry.name)
+            except OSError as error:
+                logger.warning("The model %s cannot be hashed: %s", entry.path, error)
+                return None
+            if hash is not None:
+                self._cache.remember_hash(entry.path, entry.stamp, hash)
+                self._hashes[str(entry.path)] = entry.stamp, hash
+            return hash
+
+    def preview(self, entry: ModelEntry) -> Picture | None:
+        """The model's picture: from its metadata, else the file beside it, made small. Blocking."""
+        return self._previews.of(entry)
+
+    def refresh(self) -> None:
+        """Look at the disk again; only files that changed are opened. Blocking; one at a time."""
+        with self._refreshing:
+            self._make_folders()
+            found = self._scan()
+            known = self._cache.records()
+            learnt: dict[Path, tuple[str, Examined]] = {}
+            shelves: dict[str, dict[str, ModelEntry]] = {one.id: {} for one in SETS}
+            for one in found:
+                stamp, record = known.get(str(one.path), ("", b""))
+                if stamp == self._stamp_prefix + one.stamp:
+                    examined = Examined.of_record(record)
+                else:
+                    examined = examine(one, self._architectures)
+                    learnt[one.path] = self._stamp_prefix + one.stamp, examined
+                shelves[one.subtype][one.name] = self._entry(one, examined)
+            gone = sorted(set(known) - {str(one.path) for one in found})
+            if learnt or gone:
+                rows = [(path, stamp, it.to_record(), it.preview) for path, (stamp, it) in learnt.items()]
+                self._cache.update(rows, gone)
+            self._hashes = self._cache.hashes()
+            self._shelves = {subtype: MappingProxyType(_sorted(shelf)) for subtype, shelf in shelves.items()}
+            self.refreshed_at = self._clock()
+
+    def _entry(self, found: Found, examined: Examined) -> ModelEntry:
+        return ModelEntry(
+            subtype=found.subtype,
+            name=found.name,
+            path=found.path,
+            found_in=found.found_in,
+            mtime_ns=found.mtime_ns,
+            created_ns=found.created_ns,
+            size=found.size,
+            info=examined.info,
+            architecture=self._architectures.get(examined.family or ""),
+            problem=examined.problem,
+            preview_file=found.preview_file,
+            is_folder=found.is_folder,
+        )
+
+    def _scan(self) -> list[Found]:
+        """Every model once: a name that comes again in a later folder of its set is another copy, not another model."""
+        folders = [(one, folder) for one in SETS for folder in self._folders(one)]
+        scanner = Scanner([*self._roots, *(folder for _, folder in folders)])
+        found: dict[tuple[str, str], Found] = {}
+        for one, folder in folders:
+            for model in scanner.scan(one.id, folder):
+                found.setdefault((model.subtype, model.name), model)
+        return list(found.values())
+
+    def _folders(self, one: ModelSet) -> list[Path]:
+        """In the order of 1.1: for each root each folder. On disks that ignore case two spellings are one folder."""
+        folders = [root / name for root in self._roots for name in one.folders]
+        return list({folder.resolve(): folder for folder in reversed(folders) if folder.is_dir()}.values())[::-1]
+
+    def _make_folders(self) -> None:
+        if not self._roots:
+            return
+        for name in (*(one.folders[0] for one in SETS), *_ALSO_CREATED):
+            try:
+                (self._roots[0] / name).mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                logger.warning("The models folder %s cannot be made: %s", self._roots[0] / name, error)
+
+
+def _sorted(shelf: Mapping[str, ModelEntry]) -> dict[str, ModelEntry]:
+    return {name: shelf[name] for name in sorted(shelf, key=lambda name: (name.lower(), name))}

@@ -1,0 +1,96 @@
+"""A model as clients read it: exactly these keys, in this order (swarm-models-backends 1.6)."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from swarm.base.data_url import make_data_url
+from swarm.base.json import Json
+from swarm.catalog.model import ModelEntry
+from swarm.catalog.sets import NO_MODEL
+from swarm.media.image import Picture
+
+PLACEHOLDER = "imgs/model_placeholder.jpg"
+
+
+def preview_url(entry: ModelEntry, edit_id: int = 0) -> str:
+    """Where the browser gets the model's picture."""
+    if not entry.info.preview and entry.preview_file is None:
+        return PLACEHOLDER
+    return f"/ViewSpecial/{entry.subtype}/{quote(entry.name)}?editid={edit_id}"
+
+
+def preview_data(picture: Picture | None) -> str:
+    """The picture itself, for answers that must stand alone."""
+    return make_data_url(picture.mime, picture.data) if picture is not None else PLACEHOLDER
+
+
+def model_object(entry: ModelEntry, *, preview: str, loaded: bool, hash: str | None) -> dict[str, Json]:
+    """`preview`: from one of the functions above. `loaded`: whether a backend has it ready."""
+    info, family = entry.info, entry.architecture
+    return {
+        "name": entry.name,
+        "title": info.title,
+        "author": info.author,
+        "description": info.description,
+        "preview_image": preview,
+        "loaded": loaded,
+        "architecture": family.id if family is not None else None,
+        "class": family.name if family is not None else None,
+        "compat_class": family.compat.id if family is not None else None,
+        "resolution": f"{info.width}x{info.height}",
+        "standard_width": entry.width,
+        "standard_height": entry.height,
+        "license": info.license,
+        "date": info.date,
+        "prediction_type": info.prediction_type,
+        "usage_hint": info.usage_hint,
+        "trigger_phrase": info.trigger_phrase,
+        "merged_from": info.merged_from,
+        "tags": list(info.tags) if info.tags is not None else None,
+        "is_supported_model_format": entry.is_native,
+        "is_negative_embedding": info.is_negative_embedding,
+        "lora_default_weight": info.lora_default_weight,
+        "lora_default_confinement": info.lora_default_confinement,
+        "local": True,
+        "time_created": entry.created_ns // 1_000_000,
+        "time_modified": entry.mtime_ns // 1_000_000,
+        "hash": hash or "",
+        "hash_sha256": hash or "",
+        "special_format": info.special_format,
+    }
+
+
+def no_model_object() -> dict[str, Json]:
+    """What DescribeModel says about the pseudo model `(None)`."""
+    return {
+        "name": NO_MODEL,
+        "title": None,
+        "author": None,
+        "description": "No model selected.",
+        "preview_image": PLACEHOLDER,
+        "loaded": False,
+        "architecture": None,
+        "class": None,
+        "compat_class": None,
+        "resolution": "0x0",
+        "standard_width": 0,
+        "standard_height": 0,
+        "license": None,
+        "date": None,
+        "prediction_type": None,
+        "usage_hint": None,
+        "trigger_phrase": None,
+        "merged_from": None,
+        "tags": None,
+        "is_supported_model_format": True,
+        "is_negative_embedding": False,
+        "lora_default_weight": "",
+        "lora_default_confinement": "",
+        "local": True,
+        "time_created": 0,
+        "time_modified": 0,
+        "hash": "",
+        "hash_sha256": "",
+        "special_format": "",
+    }

@@ -1,0 +1,26 @@
+"""The plain first-order step, under its two names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from swarm.diffusion.ancestral import towards
+from swarm.diffusion.sampler import Denoise, Latent, Noise, Sampler, SamplerRun, sampler
+
+
+@sampler("euler", "Euler", order=0)
+def euler(x: Latent, sigmas: Sequence[float], noise: Noise) -> SamplerRun:
+    """First-order steps along the probability-flow ODE. Simple, predictable, one model call a step."""
+    for step, (sigma, nxt) in enumerate(pairwise(sigmas)):
+        x = towards(x, (yield Denoise(x, sigma, step)), sigma, nxt)
+    return x
+
+
+ddim = Sampler(
+    id="ddim",
+    name="DDIM",
+    order=170,
+    run=euler.run,
+    doc="Denoising Diffusion Implicit Models without added noise: in this formulation the same steps as Euler.",
+)

@@ -1,0 +1,78 @@
+"""UniPC: a unified predictor-corrector (Zhao et al. 2023), data prediction, orders up to three."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import expm1, factorial, log
+
+from swarm.diffusion.sampler import Denoise, Latent, Noise, SamplerRun, sampler, weighted
+
+_ORDER = 3
+_FLOOR = 0.001  # stands for a last sigma of 0, where -ln sigma has no value
+
+
+def _run(x: Latent, sigmas: Sequence[float], noise: Noise, *, bh2: bool) -> SamplerRun:
+    """Each prediction corrects the step that led to it, then the next step is predicted from the last few."""
+    levels = [sigma or _FLOOR for sigma in sigmas]
+    steps = len(levels) - 1
+    past: list[tuple[float, Latent]] = []  # (-ln sigma, prediction), newest first
+    start, order = x, 0
+    for step in range(steps):
+        denoised = yield Denoise(x, levels[step], step)
+        if past:
+            x = _step(start, levels[step - 1], levels[step], past[:order], denoised, bh2=bh2)
+        past = [(-log(levels[step]), denoised), *past[: _ORDER - 1]]
+        start, order = x, min(len(past), steps - step, max(steps - 1, 1))
+        x = _step(start, levels[step], levels[step + 1], past[:order], None, bh2=bh2)
+    return x
+
+
+def _step(
+    x: Latent,
+    sigma: float,
+    target: float,
+    past: Sequence[tuple[float, Latent]],
+    ahead: Latent | None,
+    *,
+    bh2: bool,
+) -> Latent:
+    """From `sigma` to `target`. `past[0]` is the prediction at `sigma`; `ahead` the one at `target`, if it is known."""
+    (place, now), *older = past
+    h = log(sigma / target)
+    b_h = expm1(-h) if bh2 else -h
+    ratios = [(other - place) / h for other, _ in older]
+    differences = [(prediction - now) * (1 / ratio) for ratio, (_, prediction) in zip(ratios, older, strict=True)]
+    if ahead is not None:
+        ratios.append(1.0)
+        differences.append(ahead - now)
+    weights = _weights(ratios, h, b_h, corrects=ahead is not None)
+    terms = [(target / sigma, x), (-expm1(-h), now)]
+    return weighted([*terms, *((-b_h * weight, change) for weight, change in zip(weights, differences, strict=True))])
+
+
+def _weights(ratios: Sequence[float], h: float, b_h: float, *, corrects: bool) -> list[float]:
+    """Weights that integrate polynomials of -ln sigma exactly; of first order they are 1/2, whatever h (the paper's)."""
+    count = len(ratios)
+    if count == 1:
+        return [0.5]
+    phi = expm1(-h) / -h - 1.0
+    wanted = []
+    for power in range(1, count + 1):
+        wanted.append(phi * factorial(power) / b_h)
+        phi = phi / -h - 1.0 / factorial(power + 1)
+    return _solved([[ratio ** (power - 1) for ratio in ratios] for power in range(1, count + 1)], wanted)
+
+
+def _solved(rows: list[list[float]], wanted: list[float]) -> list[float]:
+    """Gaussian elimination; at most three unknowns, and the rows are never singular."""
+    size = len(wanted)
+    table = [[*row, value] for row, value in zip(rows, wanted, strict=True)]
+    for column in range(size):
+        pivot = max(range(column, size), key=lambda row: abs(table[row][column]))
+        table[column], table[pivot] = table[pivot], table[column]
+        lead = table[column]
+        for row in range(size):
+            if row != column:
+                factor = table[row][column] / lead[column]
+                table[row] = [value - factor * other for value, other in zip(table[row], lead, strict=True)]
+    return [table[row][size] / table[row][row] for row in range(size)]

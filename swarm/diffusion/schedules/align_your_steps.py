@@ -1,0 +1,34 @@
+"""NVIDIA's optimised steps, one table per family (Sabour et al. 2024)."""
+
+from __future__ import annotations
+
+from math import exp, log
+
+from swarm.diffusion.schedule import ScheduleOptions, evenly, schedule
+from swarm.diffusion.sigmas import SigmaTable
+
+_SD1 = "14.6146412293 6.4745760956 3.8636745985 2.6946151520 1.8841921177 1.3943805092 0.9642583904 0.6523686016 0.3977456272 0.1515232662 0.0291671582"  # noqa: E501
+_SDXL = "14.6146412293 6.3184485287 3.7681790315 2.1811480769 1.3405244945 0.8620721141 0.5550693289 0.3798540708 0.2332364134 0.1114188177 0.0291671582"  # noqa: E501
+_SVD = "700.00 54.5 15.886 7.977 4.248 1.789 0.981 0.403 0.173 0.034 0.002"
+_FLUX = "0.9968 0.9886 0.9819 0.975 0.966 0.9471 0.9158 0.8287 0.5512 0.2808 0.001"
+
+_TABLES = {
+    "stable-diffusion-xl-v1": _SDXL,
+    "stable-diffusion-xl-v1-refiner": _SDXL,
+    "stable-video-diffusion-img2vid-v1": _SVD,
+    "flux-1": _FLUX,
+}
+
+
+@schedule("align_your_steps", "Align Your Steps", order=70)
+def align_your_steps(n: int, table: SigmaTable, options: ScheduleOptions) -> list[float]:
+    """The family's optimised sigmas, interpolated in log sigma to the number of steps, the last replaced by 0."""
+    logs = [log(float(number)) for number in _TABLES.get(options.compat, _SD1).split()]
+    places = evenly(0.0, len(logs) - 1.0, n + 1)[:-1]
+    return [*(exp(_between(logs, place)) for place in places), 0.0]
+
+
+def _between(values: list[float], place: float) -> float:
+    low = min(int(place), len(values) - 2)
+    share = place - low
+    return values[low] * (1 - share) + values[low + 1] * share

@@ -1,0 +1,71 @@
+"""python -m swarm.engine: frames on stdin and stdout, logs on stderr. Ends when stdin ends, whatever it is doing."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import threading
+import time
+from typing import BinaryIO
+
+import psutil
+
+
+def main() -> None:
+    arguments = _arguments()
+    _prepare_environment(arguments.threads)
+    frames = _claimed_stdout()
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+
+    # Only now: the environment decides how torch counts threads and that nothing is looked up on the network.
+    from swarm.engine.start import make_worker, ready_message, serve
+    from swarm.engine.worker import Mailbox
+
+    mailbox = Mailbox()
+    threading.Thread(target=_read, args=(mailbox.read_from,), name="reader", daemon=True).start()
+    threading.Thread(target=mailbox.write_to, args=(frames,), name="writer", daemon=True).start()
+    worker, device = make_worker(
+        mailbox, gpu=arguments.gpu, dtype=arguments.dtype, together=not arguments.alone, clock=time.monotonic
+    )
+    mailbox.outbox.put(ready_message(device))
+    serve(worker)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m swarm.engine", description=__doc__)
+    parser.add_argument("--gpu", type=int, default=0, help="number of the CUDA device; without CUDA the CPU is used")
+    parser.add_argument("--dtype", default="auto", choices=("auto", "float32", "float16", "bfloat16"))
+    parser.add_argument("--alone", action="store_true", help="never let pictures share a model call")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 for one per physical core")
+    return parser.parse_args()
+
+
+def _prepare_environment(threads: int) -> None:
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ["TRANSFORMERS_NO_ADVISORY_WARNINGS"] = "1"
+    if threads > 0:
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+    os.environ.setdefault("OMP_NUM_THREADS", str(psutil.cpu_count(logical=False) or 1))
+
+
+def _claimed_stdout() -> BinaryIO:
+    """The real stdout, kept for frames; what anybody prints goes to stderr instead."""
+    frames = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return frames
+
+
+def _read(read_from: object) -> None:
+    """Read until the parent is gone, then end at once: there is nobody left to work for."""
+    try:
+        assert callable(read_from)
+        read_from(sys.stdin.buffer)
+    finally:
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

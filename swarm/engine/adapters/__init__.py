@@ -1,0 +1,1 @@
+"""Denoisers of the batched tier: one file per kind of network."""

@@ -1,0 +1,106 @@
+"""The device the engine runs on: which, in which number formats, how much memory is left, and a clock for its work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import psutil
+import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """One place to run on. `compute`: the denoiser's and text encoders' format, `decode`: the VAE's.
+
+    Latents between steps are always float32.
+    """
+
+    place: torch.device
+    name: str
+    memory: int
+    compute: torch.dtype
+    decode: torch.dtype
+
+    @property
+    def is_cuda(self) -> bool:
+        return self.place.type == "cuda"
+
+    def free_memory(self) -> int:
+        """Bytes that could be taken now: what the driver has, plus what torch keeps cached for reuse."""
+        if not self.is_cuda:
+            return int(psutil.virtual_memory().available)
+        free, _total = torch.cuda.mem_get_info(self.place)
+        cached = torch.cuda.memory_reserved(self.place) - torch.cuda.memory_allocated(self.place)
+        return int(free + cached)
+
+    def give_back(self) -> None:
+        """Hand cached memory back to the driver."""
+        if self.is_cuda:
+            torch.cuda.empty_cache()
+
+
+T = TypeVar("T")
+_FORMATS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def choose_device(gpu: int, dtype: str) -> Device:
+    """The CUDA device number `gpu` if there is one, else the CPU. `dtype`: `auto` or a torch name.
+
+    On CUDA `auto` is float16, with a bfloat16 VAE (several VAEs overflow in float16); on the CPU float32, always.
+    """
+    if torch.cuda.is_available() and gpu < torch.cuda.device_count():
+        device = torch.device("cuda", gpu)
+        torch.cuda.set_device(device)
+        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cudnn.allow_tf32 = True
+        properties = torch.cuda.get_device_properties(device)
+        compute = _FORMATS.get(dtype, torch.float16)
+        decode = torch.bfloat16 if compute is torch.float16 else compute
+        memory = int(properties.total_memory)
+        return Device(place=device, name=properties.name, memory=memory, compute=compute, decode=decode)
+    memory = int(psutil.virtual_memory().total)
+    cpu = torch.device("cpu")
+    return Device(place=cpu, name="CPU", memory=memory, compute=torch.float32, decode=torch.float32)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that an allocation failed (CUDA says it by type, the CPU only in words)."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+class Stopwatch(Generic[T]):
+    """Times stretches of device work without waiting for the device: CUDA times are read when they have come in."""
+
+    def __init__(self, device: Device, clock: Callable[[], float]) -> None:
+        self._device = device
+        self._clock = clock
+        self._running: list[tuple[T, torch.cuda.Event, torch.cuda.Event]] = []
+        self._done: list[tuple[T, float]] = []
+        self._start: torch.cuda.Event | float = 0.0
+
+    def start(self) -> None:
+        self._start = self._mark() if self._device.is_cuda else self._clock()
+
+    def stop(self, tag: T) -> None:
+        """End the stretch; it will be reported under `tag`."""
+        if isinstance(self._start, float):
+            self._done.append((tag, self._clock() - self._start))
+        else:
+            self._running.append((tag, self._start, self._mark()))
+
+    def finished(self) -> list[tuple[T, float]]:
+        """(tag, seconds) of the stretches whose end has been reached since the last call."""
+        while self._running and self._running[0][2].query():
+            tag, start, end = self._running.pop(0)
+            self._done.append((tag, start.elapsed_time(end) / 1000.0))
+        done, self._done = self._done, []
+        return done
+
+    def _mark(self) -> torch.cuda.Event:
+        event = torch.cuda.Event(enable_timing=True)
+        event.record(torch.cuda.current_stream(self._device.place))
+        return event

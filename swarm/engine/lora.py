@@ -1,0 +1,171 @@
+"""LoRAs: files in kohya's and diffusers' spellings, put into a loaded model's weights and taken out again exactly.
+
+The weights a LoRA changes are kept as they were, so taking it out restores every bit. Never fused twice: each change
+starts from the kept originals. Understands LoRA, LoCon, LoHa and LoKr without core tensors.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from swarm.base.errors import BadInput
+from swarm.engine.checkpoint import Checkpoint
+from swarm.engine.keys import unet_key
+from swarm.engine.loader import Components
+from swarm.jobs.job import LoraUse
+
+logger = logging.getLogger(__name__)
+
+_SUFFIXES = (
+    (".lora_down.weight", "down"), (".lora_up.weight", "up"), (".lora.down.weight", "down"), (".lora.up.weight", "up"),
+    (".lora_A.weight", "down"), (".lora_B.weight", "up"), (".lora_A.default.weight", "down"),
+    (".lora_B.default.weight", "up"), (".alpha", "alpha"), (".hada_w1_a", "hada_w1_a"), (".hada_w1_b", "hada_w1_b"),
+    (".hada_w2_a", "hada_w2_a"), (".hada_w2_b", "hada_w2_b"), (".lokr_w1", "lokr_w1"), (".lokr_w2", "lokr_w2"),
+    (".lokr_w1_a", "lokr_w1_a"), (".lokr_w1_b", "lokr_w1_b"), (".lokr_w2_a", "lokr_w2_a"), (".lokr_w2_b", "lokr_w2_b"),
+)  # fmt: skip
+_HOMES = (
+    ("lora_unet_", "unet"), ("unet.", "unet"), ("diffusion_model.", "unet"), ("lora_te1_", "te0"), ("lora_te2_", "te1"),
+    ("lora_te_", "te0"), ("text_encoder_2.", "te1"), ("text_encoder.", "te0"),
+)  # fmt: skip
+_BLOCK = re.compile(r"(input_blocks|output_blocks)_(\d+)_(\d+)_(.+)")
+_MIDDLE = re.compile(r"middle_block_(\d+)_(.+)")
+_LAYER_NUMBER = re.compile(r"(in_layers|out_layers|emb_layers)_(\d)")
+
+Pieces = dict[str, torch.Tensor]
+LoraKey = tuple[tuple[Path, str, float, float], ...]
+
+
+class Patched:
+    """What is in a model's weights now. `uses`: the key of the LoRAs that are in, empty for none."""
+
+    def __init__(self, components: Components) -> None:
+        self.uses: LoraKey = ()
+        self._components = components
+        self._targets = _targets(components)
+        self._originals: dict[str, torch.Tensor] = {}
+
+    def put(self, uses: Sequence[LoraUse], key: LoraKey) -> None:
+        """Exactly these LoRAs, and no others. Raises BadInput for files that do not fit; then none is in."""
+        self._restore()
+        try:
+            for use in uses:
+                self._add(use)
+        except BadInput:
+            self._restore()
+            raise
+        self.uses = key
+        self._components.text.state = key
+
+    def _restore(self) -> None:
+        for name, original in self._originals.items():
+            self._targets[name].copy_(original)
+        self._originals.clear()
+        self.uses = ()
+        self._components.text.state = ()
+
+    def _add(self, use: LoraUse) -> None:
+        changes = read_lora(use.file.path, int(self._components.unet.config.layers_per_block))
+        fitting = {name: pieces for name, pieces in changes.items() if name in self._targets}
+        if not fitting:
+            raise BadInput(f"The LoRA '{use.file.name}' does not fit the model '{self._components.file.name}'.")
+        if len(fitting) < len(changes):
+            logger.warning("LoRA %s: %d of %d parts fit the model.", use.file.name, len(fitting), len(changes))
+        for name, pieces in fitting.items():
+            strength = use.weight if name.startswith("unet_") else use.text_weight
+            if strength:
+                self._change(name, pieces, strength, use.file.name)
+
+    def _change(self, name: str, pieces: Pieces, strength: float, file: str) -> None:
+        target = self._targets[name]
+        if name not in self._originals:
+            self._originals[name] = target.clone()
+        try:
+            change = delta(pieces, target.device).reshape(target.shape)
+        except (RuntimeError, KeyError):
+            raise BadInput(
+                f"The LoRA '{file}' does not fit the model '{self._components.file.name}': {name} has another shape."
+            ) from None
+        target.copy_(target.float() + change * strength)
+
+
+def delta(pieces: Pieces, device: torch.device) -> torch.Tensor:
+    """The change of a weight at strength 1, flattened to (out, rest), float32. Raises KeyError for an unknown kind."""
+    on = {name: piece.to(device=device, dtype=torch.float32) for name, piece in pieces.items()}
+    if "down" in on:
+        rank = on["down"].shape[0]
+        change = on["up"].flatten(1) @ on["down"].flatten(1)
+    elif "hada_w1_a" in on:
+        rank = on["hada_w1_b"].shape[0]
+        change = (on["hada_w1_a"] @ on["hada_w1_b"]) * (on["hada_w2_a"] @ on["hada_w2_b"])
+    else:
+        rank = 0
+        for part in ("lokr_w1", "lokr_w2"):
+            if part not in on:
+                rank = on[part + "_b"].shape[0]
+                on[part] = on[part + "_a"] @ on[part + "_b"].flatten(1)
+        change = torch.kron(on["lokr_w1"], on["lokr_w2"].flatten(1))
+    scale = float(pieces["alpha"]) / rank if "alpha" in pieces and rank else 1.0
+    return change * scale
+
+
+def read_lora(path: Path, layers: int) -> dict[str, Pieces]:
+    """A LoRA's tensors by the weight they change (`unet_down_blocks_0_…`, `te0_text_model_…`), then by their part.
+
+    `layers`: the UNet's residual blocks per level, to understand names in the original layout. Raises BadInput.
+    """
+    checkpoint = Checkpoint(path)
+    changes: dict[str, Pieces] = {}
+    for name in checkpoint.shapes:
+        found = _part(name)
+        if found is None:
+            if name.endswith((".dora_scale", ".lora_mid.weight", ".hada_t1", ".hada_t2", ".lokr_t2")):
+                raise BadInput(f"The LoRA '{path.name}' is of a kind that is not supported yet ('{name}').")
+            continue
+        home, module, part = found
+        changes.setdefault(f"{home}_{_diffusers_name(module, layers)}", {})[part] = checkpoint.tensor(name)
+    return changes
+
+
+def _part(name: str) -> tuple[str, str, str] | None:
+    """(home, module with underscores, part) of a tensor's name; None for what is no part of a LoRA."""
+    spelled = name.replace(".processor.", ".").replace("_lora.down.", ".lora.down.").replace("_lora.up.", ".lora.up.")
+    spelled = spelled.replace(".to_out.lora", ".to_out.0.lora")
+    for suffix, part in _SUFFIXES:
+        if spelled.endswith(suffix):
+            body = spelled[: -len(suffix)]
+            for prefix, home in _HOMES:
+                if body.startswith(prefix):
+                    return home, body[len(prefix) :].replace(".", "_"), part
+    return None
+
+
+def _diffusers_name(module: str, layers: int) -> str:
+    """A UNet module named as in the original layout, in diffusers' names; others as they are."""
+    dotted = None
+    if match := _BLOCK.fullmatch(module):
+        dotted = ".".join((match[1], match[2], match[3], _LAYER_NUMBER.sub(r"\1.\2", match[4])))
+    elif match := _MIDDLE.fullmatch(module):
+        dotted = ".".join(("middle_block", match[1], _LAYER_NUMBER.sub(r"\1.\2", match[2])))
+    if dotted is None:
+        return module
+    # Only the end of the name is looked at by unet_key, so a stand-in for `.weight` completes it.
+    return (unet_key(dotted + ".", layers) or dotted).rstrip(".").replace(".", "_")
+
+
+def _targets(components: Components) -> Mapping[str, torch.Tensor]:
+    """Every weight a LoRA may change, by home and module name with underscores."""
+    found: dict[str, torch.Tensor] = {}
+    for name, module in components.unet.named_modules():
+        if isinstance(module, torch.nn.Linear | torch.nn.Conv2d):
+            found["unet_" + name.replace(".", "_")] = module.weight
+    for number, encoder in enumerate(components.text.encoders):
+        for name, module in encoder.model.named_modules():
+            if isinstance(module, torch.nn.Linear):
+                spelled = name if name.startswith("text_model.") or "projection" in name else f"text_model.{name}"
+                found[f"te{number}_" + spelled.replace(".", "_")] = module.weight
+    return found

@@ -1,0 +1,64 @@
+"""What a picture looks like before it is finished: the predicted clean latent as a small JPEG, by a colour matrix."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import torch
+from PIL import Image
+
+from swarm.engine.device import Device
+from swarm.engine.loader import Components
+from swarm.media.image import Picture
+
+SECONDS_BETWEEN = 0.25
+_LONG_SIDE = 512
+_ENLARGED = 4
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Colours:
+    """`factors` (C, 3) and `bias` (3,) on the device: latent channels to RGB in -1 … 1."""
+
+    factors: torch.Tensor
+    bias: torch.Tensor
+
+    def picture(self, latent: torch.Tensor) -> Picture:
+        """A latent (1, C, h, w) as a JPEG of about four times its side, at most 512 pixels."""
+        rgb = torch.einsum("chw,cr->hwr", latent[0], self.factors) + self.bias
+        levels = rgb.mul(127.5).add(127.5).clamp(0, 255).to(torch.uint8).cpu().numpy()
+        image = Image.fromarray(levels)
+        scale = min(_ENLARGED, _LONG_SIDE / max(image.size))
+        if scale > 1:
+            size = round(image.width * scale), round(image.height * scale)
+            image = image.resize(size, Image.Resampling.BILINEAR)
+        file = io.BytesIO()
+        image.save(file, "JPEG", quality=80)
+        return Picture(data=file.getvalue(), mime="image/jpeg")
+
+
+def colours_for(components: Components, device: Device) -> Colours:
+    """The family's colour matrix, or one fitted to the VAE when the family's is for another one."""
+    known = components.latent
+    channels = int(components.vae.config.latent_channels)
+    if len(known.rgb_factors) == channels and components.vae_factor == known.downscale:
+        factors = torch.tensor(known.rgb_factors, device=device.place)
+        return Colours(factors=factors, bias=torch.tensor(known.rgb_bias, device=device.place))
+    return fitted(components, device)
+
+
+def fitted(components: Components, device: Device) -> Colours:
+    """A colour matrix by least squares: decode patches of random latents and see which colour each comes out as."""
+    config = components.vae.config
+    generator = torch.Generator("cpu").manual_seed(0)
+    patches = torch.randn((16, config.latent_channels, 2, 2), generator=generator).repeat_interleave(4, 2)
+    patches = patches.repeat_interleave(4, 3).to(device.place)
+    scaled = patches / config.scaling_factor + (config.shift_factor or 0.0)
+    pictures = components.vae.decode(scaled.to(device.decode)).sample.float()
+    small = torch.nn.functional.adaptive_avg_pool2d(pictures, 8)
+    known = patches.permute(0, 2, 3, 1).reshape(-1, config.latent_channels)
+    known = torch.cat([known, torch.ones_like(known[:, :1])], dim=1).cpu()
+    seen = small.permute(0, 2, 3, 1).reshape(-1, small.shape[1])[:, :3].cpu()
+    solution = torch.linalg.lstsq(known, seen).solution.to(device.place)
+    return Colours(factors=solution[:-1].contiguous(), bias=solution[-1].contiguous())

@@ -1,0 +1,68 @@
+"""Puts the engine's parts together: device, methods, models, batcher, worker."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import diffusers
+import torch
+import transformers
+
+import swarm.architectures
+import swarm.diffusion
+import swarm.features
+from swarm.architectures.architecture import Architecture
+from swarm.base.registry import collect
+from swarm.diffusion.sampler import Sampler
+from swarm.diffusion.schedule import Schedule
+from swarm.engine.batcher import Batcher
+from swarm.engine.device import Device, choose_device
+from swarm.engine.memory import Models
+from swarm.engine.pipeline import WholePipelines
+from swarm.engine.runner import Methods
+from swarm.engine.worker import Mailbox, Worker
+from swarm.jobs.frames import Ready
+from swarm.jobs.stage import StageFunction
+
+FEATURES = ("comfyui", "variation_seed", "endstepsearly", "folderslash")
+
+
+def methods() -> Methods:
+    """Samplers, schedules and stages that are declared in the program."""
+    return Methods(
+        samplers=collect(swarm.diffusion, Sampler),
+        schedules=collect(swarm.diffusion, Schedule),
+        stages=list(collect(swarm.features, StageFunction).values()),
+    )
+
+
+def make_worker(
+    mailbox: Mailbox, *, gpu: int, dtype: str, together: bool, clock: Callable[[], float]
+) -> tuple[Worker, Device]:
+    """A worker on the chosen device."""
+    be_quiet()
+    device = choose_device(gpu, dtype)
+    models = Models(device, collect(swarm.architectures, Architecture), clock)
+    batcher = Batcher(models, methods(), clock, together=together)
+    return Worker(mailbox, models, batcher, WholePipelines(device), clock), device
+
+
+def serve(worker: Worker) -> None:
+    """Run the worker's loop on this thread, for ever."""
+    with torch.inference_mode():
+        worker.serve()
+
+
+def ready_message(device: Device) -> Ready:
+    return Ready(device=str(device.place), name=device.name, memory=device.memory, features=FEATURES)
+
+
+def be_quiet() -> None:
+    """The libraries' own progress bars and tables do not belong in a server's log."""
+    diffusers.logging.set_verbosity_error()
+    diffusers.logging.disable_progress_bar()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", module="transformers")
+    warnings.filterwarnings("ignore", module="diffusers")

@@ -1,0 +1,140 @@
+"""Prompts to embeddings: CLIP in chunks of 75 tokens, weights per token, clip skip, and a memory of what was encoded.
+
+Weights follow z = empty + (z - empty) * w per token (swarm-t2i 5.6), where `empty` is the encoding of an empty prompt.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+from swarm.jobs.stage import Conditioning
+from swarm.prompt.alternation import split_breaks
+from swarm.prompt.weights import WeightedSpan, weighted_spans
+
+CHUNK = 75
+REMEMBERED = 256
+_LONG_WORD = 8
+"""Spans of at least this many tokens may be cut at a chunk's end; shorter ones move to the next chunk whole."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Up to 75 tokens and the weight of each."""
+
+    ids: tuple[int, ...]
+    weights: tuple[float, ...]
+
+
+def chunked(spans: Sequence[tuple[Sequence[int], float]]) -> list[Chunk]:
+    """Token spans, each with its weight, laid out in chunks; at least one chunk, possibly empty."""
+    chunks: list[Chunk] = []
+    ids: list[int] = []
+    weights: list[float] = []
+
+    def close() -> None:
+        chunks.append(Chunk(tuple(ids), tuple(weights)))
+        ids.clear()
+        weights.clear()
+
+    for tokens, weight in spans:
+        rest = list(tokens)
+        while rest:
+            room = CHUNK - len(ids)
+            if len(rest) > room and len(rest) < _LONG_WORD:
+                close()
+                continue
+            ids += rest[:room]
+            weights += [weight] * len(rest[:room])
+            rest = rest[room:]
+            if rest:
+                close()
+    if ids or not chunks:
+        close()
+    return chunks
+
+
+class ClipEncoder:
+    """One CLIP text model. `pad`: the token that fills a chunk, None for the end mark. `default_layer`: which hidden
+    state is used when the request says nothing, -1 is the last. `normalise`: whether the final norm is applied."""
+
+    def __init__(
+        self, *, model: Any, device: torch.device, pad: int | None, default_layer: int, normalise: bool
+    ) -> None:
+        self.model: CLIPTextModel | CLIPTextModelWithProjection = model
+        self.default_layer = default_layer
+        self._device = device
+        self._normalise = normalise
+        self._inner = getattr(model, "text_model", model)
+        self._start = int(model.config.bos_token_id)
+        self._end = int(model.config.eos_token_id)
+        self._pad = self._end if pad is None else pad
+        self._layers = int(model.config.num_hidden_layers)
+
+    def encode(self, chunks: Sequence[Chunk], layer: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """(tokens (n, 77, width) with weights applied, pooled (n, projection) or None). `layer`: -1 is the last."""
+        weighted = any(weight != 1.0 for chunk in chunks for weight in chunk.weights)
+        rows = [self._row(chunk.ids) for chunk in chunks]
+        if weighted:
+            rows.append(self._row(()))
+        ids = torch.tensor(rows, device=self._device)
+        out = self.model(input_ids=ids, output_hidden_states=True)
+        hidden = out.hidden_states[max(layer, -self._layers)]
+        if self._normalise:
+            hidden = self._inner.final_layer_norm(hidden)
+        pooled = getattr(out, "text_embeds", None)
+        if not weighted:
+            return hidden, pooled
+        factors = torch.ones(len(chunks), CHUNK + 2, 1)
+        for number, chunk in enumerate(chunks):
+            factors[number, 1 : 1 + len(chunk.weights), 0] = torch.tensor(chunk.weights)
+        empty = hidden[-1:]
+        mixed = empty + (hidden[:-1] - empty) * factors.to(device=hidden.device, dtype=hidden.dtype)
+        return mixed, None if pooled is None else pooled[:-1]
+
+    def _row(self, ids: Sequence[int]) -> list[int]:
+        row = [self._start, *ids, self._end]
+        return row + [self._pad] * (CHUNK + 2 - len(row))
+
+
+class TextEncoders:
+    """All text encoders of a model, side by side (their widths are concatenated), with one tokenizer.
+
+    `state`: names the changes that are in the encoders' weights now (LoRAs); what is remembered holds for one state.
+    """
+
+    def __init__(self, encoders: Sequence[ClipEncoder], tokenizer: CLIPTokenizer) -> None:
+        self.encoders = tuple(encoders)
+        self._tokenizer = tokenizer
+        self._remembered: OrderedDict[tuple[Any, ...], Conditioning] = OrderedDict()
+        self.state: tuple[Any, ...] = ()
+
+    def encode(self, text: str, stop_at_layer: int | None) -> Conditioning:
+        """The conditioning of a prompt. `stop_at_layer`: -1 is the last layer, None the family's own choice."""
+        key = (text, stop_at_layer, self.state)
+        known = self._remembered.get(key)
+        if known is None:
+            known = self._remembered[key] = self._encode(text, stop_at_layer)
+            if len(self._remembered) > REMEMBERED:
+                self._remembered.popitem(last=False)
+        self._remembered.move_to_end(key)
+        return known
+
+    def _encode(self, text: str, stop_at_layer: int | None) -> Conditioning:
+        chunks = [chunk for part in split_breaks(text) for chunk in chunked([*map(self._tokens, weighted_spans(part))])]
+        tokens, pooled = [], None
+        for encoder in self.encoders:
+            layer = encoder.default_layer if stop_at_layer is None else stop_at_layer
+            states, summary = encoder.encode(chunks, layer)
+            tokens.append(states.reshape(1, -1, states.shape[-1]))
+            pooled = summary[:1] if summary is not None else pooled
+        return Conditioning(tokens=torch.cat(tokens, dim=-1), pooled=pooled)
+
+    def _tokens(self, span: WeightedSpan) -> tuple[list[int], float]:
+        ids: list[int] = self._tokenizer(span.text, add_special_tokens=False, verbose=False).input_ids
+        return ids, span.weight

@@ -1,0 +1,222 @@
+"""The engine's main loop: take messages, do a piece of device work, answer; no other thread ever touches torch.
+
+A reader thread parses frames, answers pings and notes cancels at once; a writer thread sends. Everything else happens
+in `Worker.serve`, on the thread that calls it.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+from collections.abc import Callable
+from typing import BinaryIO
+
+from swarm.base.errors import BackendError, BadInput, UserError
+from swarm.engine.batcher import Batcher, Work
+from swarm.engine.device import is_out_of_memory
+from swarm.engine.live import LiveJob
+from swarm.engine.memory import Models, model_of, runs_batched, weights_key
+from swarm.engine.pipeline import Cancelled, WholePipelines
+from swarm.jobs.events import LoadingModel
+from swarm.jobs.frames import (
+    Answer,
+    Cancel,
+    Free,
+    Freed,
+    JobFailed,
+    Load,
+    Loaded,
+    Ping,
+    Pong,
+    Request,
+    Run,
+    encode,
+    read,
+)
+from swarm.jobs.job import Job, ModelFile
+
+logger = logging.getLogger(__name__)
+
+
+class Mailbox:
+    """What the threads share: messages in, answers out, cancelled job ids, and how often the main loop has turned."""
+
+    def __init__(self) -> None:
+        self.inbox: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self.outbox: queue.SimpleQueue[Answer | None] = queue.SimpleQueue()
+        self.cancelled: set[str] = set()
+        self.beats = 0
+
+    def read_from(self, stream: BinaryIO) -> None:
+        """Reader thread: until the stream ends."""
+
+        def exactly(count: int) -> bytes:
+            data = stream.read(count)
+            if len(data) < count:
+                raise EOFError
+            return data
+
+        while True:
+            try:
+                message = read(exactly)
+            except EOFError:
+                return
+            match message:
+                case Ping(number=number):
+                    self.outbox.put(Pong(number=number, beats=self.beats))
+                case Cancel(id=id):
+                    self.cancelled.add(id)
+                    self.inbox.put(message)
+                case Run() | Load() | Free():
+                    self.inbox.put(message)
+
+    def write_to(self, stream: BinaryIO) -> None:
+        """Writer thread: until None is put into the outbox."""
+        while (answer := self.outbox.get()) is not None:
+            for piece in encode(answer):
+                stream.write(piece)
+            stream.flush()
+
+
+class Worker:
+    """Serves jobs with a batcher and whole pipelines, from a mailbox."""
+
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        models: Models,
+        batcher: Batcher,
+        whole: WholePipelines,
+        clock: Callable[[], float],
+    ) -> None:
+        self._mailbox = mailbox
+        self._models = models
+        self._batcher = batcher
+        self._whole = whole
+        self._whole_jobs: list[LiveJob] = []
+        self._clock = clock
+
+    def serve(self) -> None:
+        """Work for ever. Call it inside torch.inference_mode, on the thread that may use torch."""
+        while True:
+            self.turn(wait=True)
+
+    def turn(self, *, wait: bool) -> bool:
+        """Take what has come, do one piece of work. `wait`: sleep until a message comes when there is nothing to do.
+
+        False if there was nothing to do.
+        """
+        self._mailbox.beats += 1
+        self._take(wait=wait and not self._batcher.is_busy and not self._whole_jobs)
+        if self._whole_jobs and self._whole_leads():
+            self._run_whole(self._whole_jobs[0])
+            return True
+        work = self._batcher.next_work()
+        if work is not None:
+            self._perform(work)
+        return work is not None
+
+    def _take(self, *, wait: bool) -> None:
+        try:
+            while True:
+                self._handle(self._mailbox.inbox.get(block=wait))
+                wait = False
+        except queue.Empty:
+            return
+
+    def _handle(self, message: Request) -> None:
+        match message:
+            case Run(job=job):
+                self._accept(job)
+            case Cancel(id=id):
+                self._batcher.drop(id)
+                self._whole_jobs = [live for live in self._whole_jobs if live.job.id != id]
+                self._mailbox.cancelled.discard(id)
+            case Load(model=model):
+                self._mailbox.outbox.put(Loaded(name=model.name, problem=self._load_problem(model)))
+            case Free():
+                self._mailbox.outbox.put(Freed(freed=self._free()))
+
+    def _accept(self, job: Job) -> None:
+        try:
+            file = model_of(job)
+            batched = runs_batched(file)
+        except BadInput as error:
+            self._fail(job.id, error)
+            return
+        live = LiveJob(job, weights_key(file, job.loras), self._mailbox.outbox.put, self._clock)
+        if not (self._models.is_loaded(file) if batched else self._whole.is_ready(file)):
+            live.tell(LoadingModel(name=file.name))
+        if batched:
+            self._batcher.add(live)
+        else:
+            self._whole_jobs.append(live)
+
+    def _whole_leads(self) -> bool:
+        """Whether the oldest whole-pipeline job came before every batched one that is here."""
+        first = self._whole_jobs[0].arrival
+        return all(live.arrival > first for live in self._batcher.jobs())
+
+    def _run_whole(self, live: LiveJob) -> None:
+        id = live.job.id
+        try:
+            self._whole.run(live, lambda: id in self._mailbox.cancelled)
+        except Cancelled:
+            logger.info("Job %s was cancelled.", id)
+        except Exception as error:  # noqa: BLE001 - one of the three places: a job fails, the engine goes on
+            self._fail(id, error)
+        self._whole_jobs.remove(live)
+
+    def _perform(self, work: Work) -> None:
+        """Run a piece of work. When it fails for several jobs, try each alone, so that only the guilty one fails."""
+        try:
+            work.run()
+        except Exception as error:  # noqa: BLE001 - one of the three places: a job fails, the engine goes on
+            if work.apart:
+                for part in work.apart:
+                    self._perform(part)
+                return
+            for live in work.jobs:
+                self._batcher.drop(live.job.id)
+                self._fail(live.job.id, error)
+
+    def _fail(self, id: str, error: Exception) -> None:
+        kind, sentence = _explained(error)
+        if kind == "failed":
+            logger.error("Job %s failed.", id, exc_info=error)
+        self._mailbox.outbox.put(JobFailed(id=id, sentence=sentence, kind=kind))
+
+    def _load_problem(self, model: ModelFile) -> str | None:
+        """Load a model ahead of its first job; the reason if that does not work."""
+        try:
+            if runs_batched(model):
+                self._models.ready(model)
+            else:
+                self._whole.ready(model)
+        except Exception as error:
+            kind, sentence = _explained(error)
+            if kind == "failed":
+                logger.exception("Model %s could not be loaded.", model.name)
+            return sentence
+        return None
+
+    def _free(self) -> bool:
+        """Unload what no job needs."""
+        needed = next((live.key for live in self._batcher.jobs()), None)
+        freed = self._models.drop_others(needed)
+        if not self._whole_jobs:
+            freed = self._whole.drop() or freed
+        return freed
+
+
+def _explained(error: Exception) -> tuple[str, str]:
+    """(kind, sentence) of what went wrong, as JobFailed carries them."""
+    if isinstance(error, BadInput):
+        return "bad_input", error.sentence
+    if isinstance(error, UserError):
+        return "refused", error.sentence
+    if isinstance(error, BackendError):
+        return "failed", error.sentence
+    if is_out_of_memory(error):
+        return "refused", "The device does not have enough memory for a picture of this size with this model."
+    return "failed", f"The model failed: {error}"

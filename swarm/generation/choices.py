@@ -1,0 +1,74 @@
+"""This server's answer to `params.choices`: models, samplers, backends and pictures, as one user may see them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from swarm.accounts.user import User
+from swarm.architectures.architecture import Architecture
+from swarm.backends.backend import BackendType
+from swarm.backends.pool import BackendPool
+from swarm.base.registry import Registry
+from swarm.catalog.catalog import Catalog
+from swarm.diffusion.sampler import Sampler
+from swarm.diffusion.schedule import Schedule
+from swarm.outputs.store import OutputStore
+
+
+class ServerChoices:
+    """Implements `params.choices.Choices` for one user."""
+
+    def __init__(self, shop: Shop, user: User) -> None:
+        self._shop = shop
+        self._user = user
+
+    def models(self, subtype: str) -> Sequence[str] | None:
+        return self._shop.catalog.names(subtype) if subtype in self._shop.catalog.sets() else None
+
+    def samplers(self) -> Sequence[tuple[str, str]]:
+        return self._shop.sampler_options
+
+    def schedules(self) -> Sequence[tuple[str, str]]:
+        return self._shop.schedule_options
+
+    def backend_types(self) -> Sequence[tuple[str, str]]:
+        return [(kind.id, kind.label) for kind in self._shop.backend_types.values() if not kind.hidden]
+
+    def backends(self) -> Sequence[tuple[str, str]]:
+        return [(str(one.id), one.title or one.type.label) for one in self._shop.pool.instances()]
+
+    def read_picture(self, path: str) -> tuple[bytes, str] | None:
+        return self._shop.outputs.read(self._user.id, path)
+
+
+class Shop:
+    """What is on offer, for everyone; `for_user` narrows it down."""
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        samplers: Registry[Sampler],
+        schedules: Registry[Schedule],
+        architectures: Registry[Architecture],
+        backend_types: Registry[BackendType],
+        pool: BackendPool,
+        outputs: OutputStore,
+    ) -> None:
+        self.catalog = catalog
+        self.sampler_options = [(one.id, one.name) for one in sorted(samplers.values(), key=_order)]
+        self.schedule_options = [(one.id, one.name) for one in sorted(schedules.values(), key=_order)]
+        self.architectures = architectures
+        self.backend_types = backend_types
+        self.pool = pool
+        self.outputs = outputs
+
+    def for_user(self, user: User) -> ServerChoices:
+        return ServerChoices(self, user)
+
+
+def _order(declared: Sampler | Schedule) -> int:
+    return declared.order
+
+
+ChoicesFor = Callable[[User], ServerChoices]

@@ -1,0 +1,188 @@
+"""From a backend's pixels to a saved, announced picture: metadata, encoding, file, URL."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from swarm.accounts.user import User
+from swarm.base.data_url import parse_data_url
+from swarm.base.json import Json, JsonObject
+from swarm.base.tasks import to_thread, to_thread_limited
+from swarm.catalog.model import ModelEntry
+from swarm.features.core import SEED
+from swarm.features.output import DO_NOT_SAVE, DO_NOT_SAVE_INTERMEDIATES, IMAGE_FORMAT, OVERRIDE_OUTPATH_FORMAT
+from swarm.features.variation import VARIATION_SEED
+from swarm.generation.events import ImageSaved
+from swarm.generation.plan import Moment, Plan
+from swarm.generation.points import AFTER_IMAGE
+from swarm.generation.resolve import Resolved
+from swarm.generation.spine import Spine
+from swarm.generation.tokens import path_tokens
+from swarm.jobs.events import ImageDone
+from swarm.media.formats import Encoded, encode
+from swarm.media.image import Picture, Pixels, decode
+from swarm.outputs.store import SaveRequest
+from swarm.params.input import GenerationInput
+from swarm.params.metadata import metadata_text, preview_metadata_text
+
+UsedModels = Sequence[tuple[str, ModelEntry]]
+"""(parameter id, model) of every model that a picture was made with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """A picture and everything that decides where and how it is written."""
+
+    result: Pixels | Picture
+    text: str
+    input: GenerationInput
+    index: int
+    moment: Moment
+    user: User
+    models: UsedModels
+
+
+class Finisher:
+    """Writes what backends made. Encoding and writing happen in threads; nothing is announced before it is on disk."""
+
+    def __init__(self, spine: Spine) -> None:
+        self._spine = spine
+
+    def preview_metadata(self, resolved: Resolved) -> str:
+        """The metadata text of a picture's first progress message (swarm-t2i 4.3)."""
+        return preview_metadata_text(
+            resolved.job.input, self._spine.params, extra=resolved.extra, models=[], version=self._spine.version
+        )
+
+    async def finish(
+        self, done: ImageDone, index: int, resolved: Resolved, plan: Plan, user: User, *, prepared: float
+    ) -> ImageSaved:
+        """Save picture `done` of `plan` and answer its announcement. `prepared`: seconds until a backend began with it.
+
+        Raises UserError when it cannot be written.
+        """
+        done = await self._spine.hooks.thread_through(AFTER_IMAGE, done, resolved.job)
+        times: dict[str, Json] = {"prep_time": _duration(prepared), "generation_time": _duration(done.seconds)}
+        extra = {**resolved.extra, **times}
+        if not done.real:
+            extra["intermediate"] = "intermediate output"
+        input = _input_of(resolved, done.index)
+        unsaved = input.get(DO_NOT_SAVE) or (not done.real and input.get(DO_NOT_SAVE_INTERMEDIATES))
+        finished = await to_thread(
+            self._described,
+            done.result,
+            input,
+            extra,
+            index=index,
+            moment=plan.moment,
+            user=user,
+            models=resolved.models,
+        )
+        work = self._transient if unsaved or not user.settings.save_files else self._write
+        url = await to_thread_limited(self._spine.encoders, partial(work, finished))
+        return ImageSaved(image=url, index=index, request_id=str(plan.request_id), metadata=finished.text)
+
+    async def finish_grid(
+        self, sheet: Pixels, index: int, seconds: Sequence[float], input: GenerationInput, plan: Plan, user: User
+    ) -> ImageSaved:
+        """Save the contact sheet of a request whose pictures took `seconds` each."""
+        total = sum(seconds)
+        timing = f"{total:.2f} total seconds (average {total / len(seconds):.2f} seconds per image)"
+        extra: dict[str, Json] = {"date": plan.moment.time.strftime("%Y-%m-%d"), "generation_time": timing}
+        finished = await to_thread(
+            self._described, sheet, input, extra, index=index, moment=plan.moment, user=user, models=()
+        )
+        work = self._transient if input.get(DO_NOT_SAVE) or not user.settings.save_files else self._write
+        url = await to_thread_limited(self._spine.encoders, partial(work, finished))
+        return ImageSaved(image=url, index=index, request_id=str(plan.request_id), metadata=finished.text)
+
+    def add(self, image: str, input: GenerationInput, moment: Moment, user: User, request_id: int) -> ImageSaved:
+        """Save a picture that came as a data URL (AddImageToHistory). Blocking. Raises BadInput if it is none."""
+        mime, data = parse_data_url(image)
+        pixels = decode(Picture(data=data, mime=mime))
+        extra: dict[str, Json] = {"date": moment.time.strftime("%Y-%m-%d")}
+        finished = self._described(pixels, input, extra, index=0, moment=moment, user=user, models=())
+        url = self._write(finished)
+        return ImageSaved(image=url, index=0, request_id=str(request_id), metadata=finished.text)
+
+    def _described(
+        self,
+        result: Pixels | Picture,
+        input: GenerationInput,
+        extra: JsonObject,
+        *,
+        index: int,
+        moment: Moment,
+        user: User,
+        models: UsedModels,
+    ) -> Finished:
+        """The picture with its metadata text. Blocking: the hash of a model is read from its file the first time."""
+        listed = self._listed(models) if self._spine.settings().metadata.image_metadata_include_model_hash else []
+        text = metadata_text(input, self._spine.params, extra=extra, models=listed, version=self._spine.version)
+        return Finished(result=result, text=text, input=input, index=index, moment=moment, user=user, models=models)
+
+    def _listed(self, models: UsedModels) -> list[JsonObject]:
+        """The `sui_models` list of metadata."""
+        return [
+            {"name": entry.name, "param": param, "hash": self._spine.catalog.model_hash(entry)}
+            for param, entry in models
+        ]
+
+    def _transient(self, finished: Finished) -> str:
+        """A data URL of the raw picture, or of a reformatted one when the user wants that (swarm-t2i 4.10)."""
+        if finished.user.settings.file_format.reformat_transient_images:
+            encoded = self._encoded(finished)
+        else:
+            encoded = encode(finished.result, "PNG")
+        return f"data:{encoded.mime};base64,{base64.b64encode(encoded.data).decode('ascii')}"
+
+    def _encoded(self, finished: Finished) -> Encoded:
+        wanted = finished.user.settings.file_format
+        return encode(
+            finished.result,
+            finished.input.given(IMAGE_FORMAT) or wanted.image_format,
+            quality=wanted.image_quality,
+            metadata=finished.text if wanted.save_metadata else None,
+            dpi=wanted.dpi,
+            stealth=wanted.stealth_metadata,
+        )
+
+    def _write(self, finished: Finished) -> str:
+        user = finished.user
+        settings = user.settings
+        saved = self._spine.outputs.save(
+            SaveRequest(
+                user_id=user.id,
+                template=finished.input.given(OVERRIDE_OUTPATH_FORMAT) or settings.out_path_builder.format,
+                tokens=path_tokens(
+                    finished.input,
+                    self._spine.params,
+                    user=user,
+                    moment=finished.moment,
+                    index=finished.index,
+                    models=finished.models,
+                ),
+                max_part=settings.out_path_builder.max_len_per_part,
+                encoded=self._encoded(finished),
+                metadata=finished.text if settings.file_format.save_metadata else None,
+                sidecar=settings.file_format.save_text_file_metadata,
+                allow_unsafe=user.rights.allow_unsafe_outpaths,
+            )
+        )
+        return saved.url
+
+
+def _input_of(resolved: Resolved, number: int) -> GenerationInput:
+    """The input as picture `number` of the batch shows it: with its own seed."""
+    job = resolved.job
+    if number < len(job.variation_seeds):
+        return job.input.having(VARIATION_SEED, job.variation_seeds[number])
+    return job.input.having(SEED, job.seeds[number]) if number < len(job.seeds) else job.input
+
+
+def _duration(seconds: float) -> str:
+    """`4.84 sec`, or minutes above two of them (swarm-t2i 6.4)."""
+    return f"{seconds / 60:.2f} min" if seconds > 120 else f"{seconds:.2f} sec"

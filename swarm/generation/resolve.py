@@ -1,0 +1,169 @@
+"""A plan made concrete: prompts expanded, models found, size and seeds fixed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from swarm.accounts.user import User
+from swarm.base.errors import BadInput, Refused
+from swarm.base.json import Json
+from swarm.catalog.catalog import Catalog
+from swarm.catalog.model import ModelEntry
+from swarm.features.core import MODEL, NEGATIVE_PROMPT, PROMPT
+from swarm.features.lora import LORA_TENC_WEIGHTS, LORA_WEIGHTS, LORAS, with_lora
+from swarm.features.output import NO_PREVIEWS
+from swarm.features.resolution import HEIGHT, WIDTH, resolved_size
+from swarm.features.special_logic import wildcard_seed
+from swarm.features.swarm import WILDCARD_SEED
+from swarm.generation.choices import ServerChoices
+from swarm.generation.plan import Plan, batch_seeds
+from swarm.generation.spine import Spine
+from swarm.jobs.job import Job, LoraUse
+from swarm.params.input import GenerationInput
+from swarm.params.matching import best_model, without_suffix
+from swarm.params.registry import ParamRegistry
+from swarm.params.request import apply
+from swarm.prompt.expand import ExpandedPrompt, expand, tag_table
+from swarm.prompt.tag import LoraTag, TagContext
+
+NO_MODEL = "No model input given. Did your UI load properly?"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """A job and what metadata must say about how it came about. `models`: (parameter id, entry) of every model used."""
+
+    job: Job
+    models: tuple[tuple[str, ModelEntry], ...]
+    extra: Mapping[str, Json]
+
+
+def resolve(plan: Plan, user: User, spine: Spine) -> Resolved:
+    """Draw the prompt's random choices, find the models, fix the size. Raises UserError with the client's sentence."""
+    asked, extra = _expanded(plan.input, user, spine)
+    width, height = resolved_size(asked)
+    input = asked.having(WIDTH, width).having(HEIGHT, height)
+    model = _model(input, spine.catalog)
+    loras, lora_entries = _loras(input, spine.catalog)
+    seeds, variation_seeds = batch_seeds(input, plan.batch)
+    job = Job(
+        id=plan.id,
+        input=input,
+        model=spine.catalog.model_file(model),
+        loras=loras,
+        seeds=seeds,
+        variation_seeds=variation_seeds,
+        wants_previews=not input.get(NO_PREVIEWS),
+        user_id=user.id,
+    )
+    used = ((MODEL.id, model), *((LORAS.id, entry) for entry in lora_entries))
+    date = plan.moment.time.strftime("%Y-%m-%d")
+    return Resolved(job=job, models=used, extra={"date": date, **extra, **input.extra})
+
+
+def _expanded(input: GenerationInput, user: User, spine: Spine) -> tuple[GenerationInput, dict[str, Json]]:
+    """The input with prompts as they will be drawn, and what metadata records about the change (swarm-t2i 5.7)."""
+    request = _Request(input, spine.params, spine.shop.for_user(user), user)
+    context = TagContext(
+        tags=tag_table(spine.tags),
+        seed=wildcard_seed(input, spine.random),
+        known_loras=_KnownLoras(spine.catalog.names("LoRA")),
+        parameters=request,
+    )
+    prompt = expand(input.get(PROMPT), context)
+    negative = expand(input.get(NEGATIVE_PROMPT), context)
+    changed = request.input.having(PROMPT, prompt.text)
+    if changed.has(NEGATIVE_PROMPT):
+        changed = changed.having(NEGATIVE_PROMPT, negative.text)
+    if context.drew and not changed.has(WILDCARD_SEED):
+        changed = changed.having(WILDCARD_SEED, context.seed)
+    changed = _with_tag_loras(changed, context.loras)
+    return changed, _notes(prompt, negative, context)
+
+
+def _notes(prompt: ExpandedPrompt, negative: ExpandedPrompt, context: TagContext) -> dict[str, Json]:
+    notes: dict[str, Json] = {}
+    if prompt.original != prompt.text:
+        notes["original_prompt"] = prompt.original
+    if negative.original != negative.text:
+        notes["original_negativeprompt"] = negative.original
+    if context.used_wildcards:
+        notes["used_wildcards"] = list(context.used_wildcards)
+    if context.loras:
+        notes["prompted_loras"] = [tag.name for tag in context.loras]
+    if context.warnings:
+        notes["parser_warnings"] = list(context.warnings)
+    return notes
+
+
+def _with_tag_loras(input: GenerationInput, tags: Sequence[LoraTag]) -> GenerationInput:
+    """LoRAs that prompt tags asked for, appended to the request's own lists."""
+    for tag in tags:
+        text_weight = None if tag.text_weight is None else f"{tag.text_weight:g}"
+        input = with_lora(input, tag.name, f"{tag.weight:g}", text_weight)
+    return input
+
+
+def _model(input: GenerationInput, catalog: Catalog) -> ModelEntry:
+    name = input.given(MODEL)
+    if not name:
+        raise Refused(NO_MODEL)
+    entry = catalog.find("Stable-Diffusion", name)
+    if entry is None:
+        raise BadInput(f"The model '{without_suffix(name)}' is no longer there. Refresh the list and choose another.")
+    return entry
+
+
+def _loras(input: GenerationInput, catalog: Catalog) -> tuple[tuple[LoraUse, ...], list[ModelEntry]]:
+    weights = [float(weight) for weight in input.get(LORA_WEIGHTS)]
+    text_weights = [float(weight) for weight in input.get(LORA_TENC_WEIGHTS)] or weights
+    uses: list[LoraUse] = []
+    entries: list[ModelEntry] = []
+    names = input.get(LORAS)
+    for position, name in enumerate(names):
+        entry = catalog.find("LoRA", name)
+        if entry is None:
+            raise BadInput(f"The LoRA '{name}' is no longer there. Refresh the list and choose another.")
+        weight = weights[position] if position < len(weights) else 1.0
+        text_weight = text_weights[position] if position < len(text_weights) else weight
+        uses.append(LoraUse(file=catalog.model_file(entry), weight=weight, text_weight=text_weight))
+        entries.append(entry)
+    return tuple(uses), entries
+
+
+class _KnownLoras:
+    """The LoRAs that `<lora:…>` may name."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = [without_suffix(name) for name in names]
+
+    def find(self, name: str) -> str | None:
+        return best_model(name, self._names)
+
+    def count(self) -> int:
+        return len(self._names)
+
+
+@dataclass
+class _Request:
+    """The request as prompt tags may read and change it."""
+
+    input: GenerationInput
+    params: ParamRegistry
+    choices: ServerChoices
+    user: User
+
+    def text(self, name: str) -> str | None:
+        param = self.params.find(name)
+        if param is None:
+            return None
+        value = self.input.given(param)
+        return "" if value is None else param.to_text(value)
+
+    def set(self, name: str, value: str) -> bool:
+        param = self.params.find(name)
+        if param is None:
+            return False
+        self.input = apply(self.input, param, value, self.choices, self.user.permits)
+        return True

@@ -1,0 +1,43 @@
+"""The collaborators of the spine, handed from app.py to everything in `generation`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+
+from anyio import CapacityLimiter
+
+from swarm.backends.dispatch import Dispatcher
+from swarm.backends.pool import BackendPool
+from swarm.base.hooks import Hooks
+from swarm.base.registry import Registry
+from swarm.catalog.catalog import Catalog
+from swarm.generation.choices import Shop
+from swarm.outputs.store import OutputStore
+from swarm.params.registry import ParamRegistry
+from swarm.prompt.tag import PromptTag
+from swarm.queue.jobs import JobStore
+from swarm.settings.server import ServerSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spine:
+    """Services the spine works with. `now`: local time. `clock`: seconds, for durations. `random`: makes seeds."""
+
+    settings: Callable[[], ServerSettings]
+    params: ParamRegistry
+    tags: Registry[PromptTag]
+    shop: Shop
+    catalog: Catalog
+    outputs: OutputStore
+    queue: JobStore
+    pool: BackendPool
+    dispatch: Dispatcher
+    hooks: Hooks
+    encoders: CapacityLimiter
+    now: Callable[[], datetime]
+    clock: Callable[[], float]
+    random: Random
+    version: str

@@ -1,0 +1,50 @@
+"""What crosses to a backend: one picture request, with every name resolved and every random choice made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from swarm.params.input import GenerationInput
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFile:
+    """A model on this machine's disk.
+
+    `name`: as the catalog spells it, extension included. `family`: id of its Architecture, None if unknown.
+    `path`: a single file, or a diffusers folder. `stamp`: changes when the file changes (mtime and size).
+    """
+
+    name: str
+    path: Path
+    family: str | None
+    stamp: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraUse:
+    """A LoRA and how strongly it acts on the denoiser and on the text encoders (1.0 is as trained)."""
+
+    file: ModelFile
+    weight: float
+    text_weight: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Everything a backend needs to make the pictures of one task.
+
+    `input`: the request with prompts expanded, width and height resolved (WIDTH/HEIGHT always given), SEED fixed, and
+    all parameters that features read. One task makes `len(seeds)` pictures (its batch size); picture k uses `seeds[k]` and,
+    when a variation is asked, `variation_seeds[k]`.
+    """
+
+    id: str
+    input: GenerationInput
+    model: ModelFile | None
+    loras: tuple[LoraUse, ...] = ()
+    seeds: tuple[int, ...]
+    variation_seeds: tuple[int, ...] = ()
+    wants_previews: bool = True
+    user_id: str = ""

@@ -1,0 +1,194 @@
+"""Pictures written to disk: named without collisions, complete or not at all, found again by the history."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from swarm.base.clock import Clock
+from swarm.base.errors import BadInput, NotFound, Refused
+from swarm.base.paths import clean_file_name, clean_output_path, is_hidden, open_under, under
+from swarm.media.formats import Encoded
+from swarm.media.image import guess_mime
+from swarm.outputs.files import SIDECAR_SUFFIXES, leftovers, make_folder, sidecar, write_whole
+from swarm.outputs.index import HistoryIndex
+from swarm.outputs.naming import candidates
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaveRequest:
+    """A picture to save. `tokens`: values for the path template. `sidecar`: write the metadata beside it in any case
+    (it is also written when the file could not hold it). `allow_unsafe`: the template may use more characters."""
+
+    user_id: str
+    template: str
+    tokens: Mapping[str, str]
+    max_part: int
+    encoded: Encoded
+    metadata: str | None
+    sidecar: bool = False
+    allow_unsafe: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saved:
+    """A picture that is on disk. `url`: without leading slash, not percent-encoded. `relative`: to the user's root."""
+
+    url: str
+    relative: str
+    path: Path
+
+
+@dataclass
+class _Shelf:
+    """What one output folder must not hand out: names being written, and names deleted since the start."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    reserved: set[str] = field(default_factory=set)
+    deleted: set[str] = field(default_factory=set)
+
+
+class OutputStore:
+    """The output folders. Synchronous and thread-safe; names are given out under a lock per folder, while encoding and
+    writing happen outside of it."""
+
+    def __init__(self, root: Path, *, append_user: bool, index: HistoryIndex, clock: Clock) -> None:
+        self.root = root
+        self.append_user = append_user
+        self.index = index
+        self.clock = clock
+        self._shelves: dict[Path, _Shelf] = {}
+        self._lock = threading.Lock()
+
+    def user_root(self, user_id: str) -> Path:
+        """The folder that holds the user's pictures; it need not exist."""
+        if not self.append_user:
+            return self.root
+        return self.root / (clean_file_name(user_id).replace("/", "") or "_")
+
+    def save(self, request: SaveRequest) -> Saved:
+        """Write the picture under a free name. Raises Refused when it could not be written, and then leaves nothing."""
+        root = self.user_root(request.user_id)
+        try:
+            make_folder(root)
+            stem = self._reserve(root, request)
+            try:
+                saved = self._write(root, stem, request)
+            finally:
+                self._release(root, stem)
+        except OSError as error:
+            logger.error("A picture could not be saved below %s: %s", root, error)
+            raise Refused("Server failed to save an image.") from None
+        return saved
+
+    def _reserve(self, root: Path, request: SaveRequest) -> str:
+        """A relative path without extension that nobody else has or gets."""
+        shelf = self._shelf(root)
+        taken: dict[Path, set[str]] = {}
+        paths = candidates(
+            request.template, request.tokens, max_part=request.max_part, allow_unsafe=request.allow_unsafe
+        )
+        with shelf.lock:
+            for stem in paths:
+                if is_hidden(stem):
+                    raise BadInput("A picture's path must not have parts that start with a dot.")
+                folder = under(root, stem).parent
+                if folder not in taken:
+                    taken[folder] = _stems(folder)
+                name, key = stem.rpartition("/")[2].casefold(), stem.casefold()
+                if name not in taken[folder] and key not in shelf.reserved and key not in shelf.deleted:
+                    shelf.reserved.add(key)
+                    return stem
+        raise AssertionError("candidates() never ends")
+
+    def _release(self, root: Path, stem: str) -> None:
+        shelf = self._shelf(root)
+        with shelf.lock:
+            shelf.reserved.discard(stem.casefold())
+
+    def _write(self, root: Path, stem: str, request: SaveRequest) -> Saved:
+        relative = f"{stem}.{request.encoded.extension}"
+        path = under(root, relative)
+        make_folder(path.parent)
+        beside = sidecar(path) if _needs_sidecar(request) else None
+        if beside is not None:
+            write_whole(beside, (request.metadata or "").encode())
+        try:
+            write_whole(path, request.encoded.data)
+        except OSError:
+            if beside is not None:
+                beside.unlink(missing_ok=True)
+            raise
+        text = request.metadata if beside is not None or request.encoded.embedded else None
+        self._note(path, text)
+        owner = f"View/{root.name}" if self.append_user else "Output"
+        return Saved(url=f"{owner}/{relative}", relative=relative, path=path)
+
+    def _note(self, path: Path, text: str | None) -> None:
+        """Tell the index. It is only a memory: if it cannot take the entry, the next list finds the file itself."""
+        try:
+            self.index.add(path, text)
+        except (sqlite3.Error, OSError) as error:
+            logger.warning("The history index did not take %s: %s", path.name, error)
+
+    def read(self, user_id: str, relative: str) -> tuple[bytes, str] | None:
+        """(bytes, mime) of a file in the user's folder; None if there is none. Raises BadInput for paths out of it."""
+        cleaned = clean_output_path(relative)
+        if is_hidden(cleaned):
+            return None
+        try:
+            with open_under(self.user_root(user_id), cleaned) as file:
+                data = file.read()
+        except OSError:
+            return None
+        return data, guess_mime(data) or "application/octet-stream"
+
+    def find(self, user_id: str, relative: str) -> Path | None:
+        """The existing file a path of the history means. Raises BadInput for paths out of the user's folder."""
+        cleaned = clean_output_path(relative)
+        path = under(self.user_root(user_id), cleaned)
+        return path if not is_hidden(cleaned) and path.is_file() else None
+
+    def delete(self, user_id: str, relative: str) -> None:
+        """Delete a picture and what belongs to it; its name is not used again in this run. Raises UserError."""
+        path = self.find(user_id, relative)
+        if path is None:
+            raise NotFound("That file does not exist, cannot delete.")
+        root = Path(under(self.user_root(user_id), ""))
+        shelf = self._shelf(self.user_root(user_id))
+        with shelf.lock:
+            shelf.deleted.add(path.relative_to(root).with_suffix("").as_posix().casefold())
+            path.unlink(missing_ok=True)
+            for suffix in SIDECAR_SUFFIXES:
+                sidecar(path, suffix).unlink(missing_ok=True)
+        self.index.forget(path)
+
+    def sweep(self) -> int:
+        """Remove files that earlier runs left unfinished; how many there were. For the start."""
+        found = list(leftovers(self.root))
+        for path in found:
+            path.unlink(missing_ok=True)
+        return len(found)
+
+    def _shelf(self, root: Path) -> _Shelf:
+        with self._lock:
+            return self._shelves.setdefault(root, _Shelf())
+
+
+def _needs_sidecar(request: SaveRequest) -> bool:
+    has_text = bool(request.metadata and request.metadata.strip())
+    return has_text and (request.sidecar or request.encoded.needs_sidecar)
+
+
+def _stems(folder: Path) -> set[str]:
+    """Names in use, without their last extension: `a.jpg` is taken when `a.png` is there. Case does not tell apart."""
+    try:
+        return {entry.stem.casefold() for entry in folder.iterdir()}
+    except FileNotFoundError:
+        return set()

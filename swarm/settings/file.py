@@ -1,0 +1,95 @@
+"""Settings files: typed trees <-> SwarmUI's `Settings.fds`. Unknown keys are kept out of the tree, never an error."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from swarm.base import fds
+from swarm.base.errors import BadInput
+from swarm.settings.server import ServerSettings
+from swarm.settings.setting import SettingField, described
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+_TRUTHS = {"true": True, "false": False}
+
+
+def load_settings(path: Path) -> ServerSettings:
+    """The settings in a file; defaults where it is silent, absent or says something unusable.
+
+    A file whose syntax is broken is set aside as `<name>.bad`, so that the next save does not destroy it. Blocking.
+    """
+    try:
+        tree = fds.parse(path.read_text("utf-8", errors="replace"))
+    except FileNotFoundError:
+        return ServerSettings()
+    except BadInput as error:
+        bad = path.with_name(path.name + ".bad")
+        path.replace(bad)
+        _log.error("%s The file is now %s, and the defaults are used.", error.sentence, bad.name)
+        return ServerSettings()
+    return from_tree(ServerSettings, tree)
+
+
+def save_settings(settings: ServerSettings, path: Path) -> None:
+    """Write the file whole or not at all, with every setting's help above it. Blocking."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = fds.write(to_tree(settings), dict(_comments(type(settings), ())))
+    unfinished = path.with_name(path.name + ".tmp")
+    with unfinished.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+def from_tree(kind: type[T], tree: Mapping[str, fds.Node]) -> T:
+    """A settings dataclass from a parsed tree. Keys match in any case; what does not fit is logged and skipped."""
+    by_name = {key.lower(): value for key, value in tree.items()}
+    values: dict[str, Any] = {}
+    for each in described(kind):
+        if each.about.name.lower() not in by_name:
+            continue
+        try:
+            values[each.attribute] = _value(each, by_name[each.about.name.lower()])
+        except ValueError as error:
+            _log.warning("The setting %s keeps its default: %s", each.about.name, error)
+    return kind(**values)
+
+
+def _value(each: SettingField, node: fds.Node) -> Any:
+    """The Python value of a node. Raises ValueError with the reason."""
+    if is_dataclass(each.type) and isinstance(each.type, type):
+        return from_tree(each.type, node if isinstance(node, dict) else {})
+    if each.type == tuple[str, ...]:
+        items = node if isinstance(node, list) else [node] if node else []
+        return tuple(item for item in items if isinstance(item, str))
+    if not isinstance(node, str):
+        raise ValueError("it needs one value.")
+    if each.type is bool:
+        if node.lower() not in _TRUTHS:
+            raise ValueError(f"'{node}' is neither true nor false.")
+        return _TRUTHS[node.lower()]
+    return each.type(node)
+
+
+def to_tree(settings: Any) -> dict[str, fds.Value]:
+    """A settings dataclass as a tree with wire names."""
+    tree: dict[str, fds.Value] = {}
+    for each in described(type(settings)):
+        value = getattr(settings, each.attribute)
+        tree[each.about.name] = to_tree(value) if is_dataclass(value) else value
+    return tree
+
+
+def _comments(kind: type[Any], path: fds.Path) -> Iterator[tuple[fds.Path, str]]:
+    for each in described(kind):
+        here = (*path, each.about.name)
+        yield here, each.about.help
+        if is_dataclass(each.type) and isinstance(each.type, type):
+            yield from _comments(each.type, here)

@@ -1,0 +1,40 @@
+"""What the command line decided, with every default filled in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchOptions:
+    """Where the server listens, where its files are, and how it starts. Nothing here changes while it runs.
+
+    `models_dirs`: model roots, the first receives downloads. `launch_mode`: `none`, or `web` to open a browser.
+    `user_id`: who callers are when they do not say. `persist` False keeps sessions in memory only.
+    """
+
+    data_dir: Path
+    models_dirs: tuple[Path, ...]
+    output_dir: Path
+    settings_file: Path
+    backends_file: Path
+    host: str = "localhost"
+    port: int = 7801
+    launch_mode: str = "none"
+    loglevel: str = "Info"
+    user_id: str = "local"
+    persist: bool = True
+
+    @staticmethod
+    def under(folder: Path, *, persist: bool = True) -> LaunchOptions:
+        """Options that keep everything inside one folder, under the usual names."""
+        data = folder / "Data"
+        return LaunchOptions(
+            data_dir=data,
+            models_dirs=(folder / "Models",),
+            output_dir=folder / "Output",
+            settings_file=data / "Settings.fds",
+            backends_file=data / "Backends.fds",
+            persist=persist,
+        )

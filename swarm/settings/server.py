@@ -1,0 +1,131 @@
+"""The settings of the server (swarm-core 4.4), as far as they act."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from swarm.settings.setting import setting, setting_meta
+from swarm.settings.user import UserSettings
+
+LOG_LEVELS = ("Verbose", "Debug", "Info", "Init", "Warning", "Error", "None")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathSettings:
+    """Where files lie. Relative paths start at the folder of the program."""
+
+    model_root: str = setting("Models", "ModelRoot", "Folder of the models. Several are separated by semicolons.")
+    output_path: str = setting("Output", "OutputPath", "Folder of the pictures that are made.")
+    append_user_name_to_output_path: bool = setting(
+        True, "AppendUserNameToOutputPath", "Give every user a folder of their own among the pictures."
+    )
+    recycle_deleted_images: bool = setting(
+        False, "RecycleDeletedImages", "Move deleted pictures into a bin instead of deleting them."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetadataSettings:
+    """What is recorded about pictures and models."""
+
+    image_metadata_include_model_hash: bool = setting(
+        True, "ImageMetadataIncludeModelHash", "Record the hash of the models in the metadata of pictures."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings:
+    """Who can reach the server, and how much they can send."""
+
+    host: str = setting("localhost", "Host", "Address to listen on. 0.0.0.0 or * listens on all of them.")
+    port: int = setting(7801, "Port", "Port to listen on.")
+    allowed_hosts: str = setting(
+        "",
+        "AllowedHosts",
+        "Further names by which browsers reach this server, separated by commas. Loopback names, IP addresses and the "
+        "names of this machine are always allowed; any other name could belong to a hostile page.",
+    )
+    auth_bypass_ips: str = setting(
+        "127.0.0.1,::1,::ffff:127.0.0.1",
+        "AuthBypassIPs",
+        "Addresses that need no RequiredAuthorization, separated by commas.",
+    )
+    required_authorization: str = setting(
+        "", "RequiredAuthorization", "If set, every request must carry exactly this text as its Authorization header."
+    )
+    output_cache_seconds: int = setting(30, "OutputCacheSeconds", "How long browsers may keep pictures without asking.")
+    access_control_allow_origin: str = setting(
+        "", "AccessControlAllowOrigin", "Origin whose pages may call this server from a browser. * allows all of them."
+    )
+    max_x_forwarded_for: int = setting(
+        3, "MaxXForwardedFor", "How many X-Forwarded-For lines are recorded with the address of a caller."
+    )
+    max_network_request_megabytes: int = setting(
+        200, "MaxNetworkRequestMegabytes", "Size limit of one request, in mebibytes."
+    )
+
+    @property
+    def max_request_bytes(self) -> int:
+        return self.max_network_request_megabytes * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackendSettings:
+    """How work is given to backends."""
+
+    max_backend_init_attempts: int = setting(
+        3, "MaxBackendInitAttempts", "How often a backend that does not start is tried again."
+    )
+    per_request_timeout_minutes: int = setting(
+        10080, "PerRequestTimeoutMinutes", "How long a request waits for a backend before it is given up."
+    )
+    max_requests_forced_order: int = setting(
+        20, "MaxRequestsForcedOrder", "Up to this many waiting requests start strictly in the order they came."
+    )
+    unrestricted_max_t2i_simultaneous: bool = setting(
+        False, "UnrestrictedMaxT2iSimultaneous", "Let users have as many pictures in work as their role allows."
+    )
+    model_load_order_preference: str = setting(
+        "last_used",
+        "ModelLoadOrderPreference",
+        "Which backend loads a model that none has: the one unused for longest, or the first that is free.",
+        options=("last_used", "first_free"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerformanceSettings:
+    """Limits that keep the server quick."""
+
+    model_list_sanity_cap: int = setting(5000, "ModelListSanityCap", "How many models one list shows at most.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogSettings:
+    """What is written to the log."""
+
+    log_level: str = setting("Info", "LogLevel", "The least important lines that are shown.", options=LOG_LEVELS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """Everything that can be set about the server."""
+
+    paths: PathSettings = field(default_factory=PathSettings, metadata=setting_meta("Paths", "Where files lie."))
+    metadata: MetadataSettings = field(
+        default_factory=MetadataSettings,
+        metadata=setting_meta("Metadata", "What is recorded about pictures and models."),
+    )
+    network: NetworkSettings = field(
+        default_factory=NetworkSettings, metadata=setting_meta("Network", "Who can reach the server.")
+    )
+    default_user: UserSettings = field(
+        default_factory=UserSettings, metadata=setting_meta("DefaultUser", "What users have set until they change it.")
+    )
+    backends: BackendSettings = field(
+        default_factory=BackendSettings, metadata=setting_meta("Backends", "How work is given to backends.")
+    )
+    logs: LogSettings = field(default_factory=LogSettings, metadata=setting_meta("Logs", "What is written to the log."))
+    performance: PerformanceSettings = field(
+        default_factory=PerformanceSettings, metadata=setting_meta("Performance", "Limits that keep the server quick.")
+    )

@@ -1,0 +1,104 @@
+"""The files under static/, as they are: style, script, fonts and pictures of the interface."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from urllib.parse import quote
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from swarm.base.tasks import to_thread
+from swarm.state import AppState
+from swarm.web.errors import not_there
+from swarm.web.page import Page
+
+STATIC = Path(__file__).resolve().parents[2] / "static"
+_FOLDERS = ("css", "js", "fonts", "imgs")
+_SERVED = frozenset(
+    [
+        ".css",
+        ".js",
+        ".mjs",
+        ".json",
+        ".woff",
+        ".woff2",
+        ".ttf",
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".webp",
+        ".gif",
+        ".svg",
+        ".ico",
+    ]
+)
+_METHODS = ("GET", "HEAD")
+_STAMP = "{{vary}}"
+_INLINE_SCRIPT = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL | re.IGNORECASE)
+
+
+def _policy(scripts: str) -> str:
+    """What our own pages may load: only what this server sends, and pictures they hold in memory."""
+    return (
+        f"default-src 'self'; script-src 'self'{scripts}; style-src 'self'; "
+        "img-src 'self' data: blob:; media-src 'self' data: blob:; connect-src 'self'; object-src 'none'; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
+
+
+async def html_page(name: str, version: str) -> Response:
+    """A page of static/, with the version in place of `{{vary}}`, so that its links change with every update."""
+    path = STATIC / name
+    try:
+        stamp = (await to_thread(path.stat)).st_mtime_ns
+        html, policy = await to_thread(_stamped, path, stamp, version)
+    except FileNotFoundError:
+        return not_there()
+    headers = {"Cache-Control": "no-cache", "Content-Security-Policy": policy}
+    return Response(html, media_type="text/html", headers=headers)
+
+
+@lru_cache(maxsize=16)
+def _stamped(path: Path, stamp: int, version: str) -> tuple[str, str]:
+    """The finished text of a page, and its policy. `stamp`: the file's time, so that edits are noticed."""
+    html = path.read_text("utf-8").replace(_STAMP, quote(version))
+    hashes = [b64encode(sha256(each.encode()).digest()).decode() for each in _INLINE_SCRIPT.findall(html)]
+    return html, _policy("".join(f" 'sha256-{each}'" for each in hashes))
+
+
+async def _file(folder: Path, path: str, request: Request) -> Response:
+    """A file below `folder`, with ETag and conditional answers; whatever else is asked leads to the 404 page."""
+    if Path(path).suffix.lower() not in _SERVED:
+        return not_there()
+    try:
+        response = await StaticFiles(directory=folder, check_dir=False).get_response(path, request.scope)
+    except HTTPException:
+        return not_there()
+    response.headers["Cache-Control"] = "no-cache"
+    response.headers["Content-Security-Policy"] = _policy("")
+    return response
+
+
+def _folder_page(folder: str) -> Page:
+    async def serve(state: AppState, request: Request) -> Response:
+        return await _file(STATIC / folder, request.path_params["path"], request)
+
+    return Page(path=f"/{folder}/{{path:path}}", methods=_METHODS, handler=serve, doc=f"Files of static/{folder}.")
+
+
+async def _favicon(state: AppState, request: Request) -> Response:
+    icon = STATIC / "favicon.ico"
+    if not await to_thread(icon.is_file):
+        return not_there()
+    return FileResponse(icon, media_type="image/x-icon")
+
+
+STYLES, SCRIPTS, FONTS, PICTURES = (_folder_page(folder) for folder in _FOLDERS)
+FAVICON = Page(path="/favicon.ico", methods=_METHODS, handler=_favicon, doc="The icon of the browser tab.")

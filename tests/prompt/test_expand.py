@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+import swarm.prompt.tags
+from swarm.base.errors import BadInput
+from swarm.base.registry import DuplicateId, Registry, collect
+from swarm.prompt.docs import prompt_syntax_page
+from swarm.prompt.dotnet_random import DotnetRandom
+from swarm.prompt.expand import expand, tag_table
+from swarm.prompt.lexer import TagUse
+from swarm.prompt.tag import LoraTag, PromptTag, TagContext, prompt_tag
+
+TAGS = collect(swarm.prompt.tags, PromptTag)
+TABLE = tag_table(TAGS)
+
+
+@dataclass
+class Lists:
+    """Wildcards and LoRAs by name, and a request whose only parameter is `steps`."""
+
+    lists: Mapping[str, Sequence[str]] = field(default_factory=lambda: {"animals": ["cat", "dog", "<random:fox>"]})
+    steps: str = "20"
+
+    def find(self, name: str) -> tuple[str, Sequence[str]] | None:
+        return (name, self.lists[name]) if name in self.lists else None
+
+    def text(self, name: str) -> str | None:
+        return self.steps if name == "steps" else None
+
+    def set(self, name: str, value: str) -> bool:
+        if not value.isdigit():
+            raise BadInput("not a number")
+        self.steps = value
+        return name == "steps"
+
+
+class TwoLoras:
+    def find(self, name: str) -> str | None:
+        return "Zoo/ink" if name in ("ink", "zoo/ink") else None
+
+    def count(self) -> int:
+        return 2
+
+
+def context(seed: int = 1) -> TagContext:
+    return TagContext(TABLE, seed, wildcards=Lists(), known_loras=TwoLoras(), parameters=Lists())
+
+
+def drawn(prompt: str, seed: int = 1) -> str:
+    return expand(prompt, context(seed)).text
+
+
+@pytest.mark.parametrize(
+    ("seed", "draws"),
+    [(1, [534011718, 237820880, 1002897798, 1657007234, 1412011072]), (42, [1434747710, 302596119, 269548474])],
+)
+def test_the_generator_draws_what_dotnet_draws(seed: int, draws: list[int]) -> None:
+    rng = DotnetRandom(seed)
+    assert [rng.draw() for _ in draws] == draws
+
+
+@pytest.mark.parametrize(("seed", "picks"), [(1, "0 0 1 1 0 0 2 1"), (42, "1 0 0 0 2 0 1 0")])
+def test_random_picks_what_the_same_seed_picks_elsewhere(seed: int, picks: str) -> None:
+    assert drawn(" ".join(["<random:0,1,2>"] * 8), seed) == picks
+
+
+@pytest.mark.parametrize(("seed", "picks"), [(42, [1, 1, 3, 5, 3, 5, 5, 1]), (1, [3, 3, 2, 5, 5, 2, 2, 3])])
+def test_ranges_draw_what_the_same_seed_draws_elsewhere(seed: int, picks: list[int]) -> None:
+    rng = DotnetRandom(seed + 17)
+    assert [rng.between(1, 5) for _ in picks] == picks
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [
+        ("a cat", "a cat"),
+        ("a <unknown:b> c", "a <unknown:b> c"),
+        ("a < b <random:x>", "a < b <random:x>"),
+        ("<random:only> one", "only one"),
+        ("<RANDOM:<random:deep>>", "deep"),
+        ("<random[3]:a,a>", "a a a"),
+        ("<random[2,]:a,a>", "a, a,"),
+        ("<random[0]:a>", ""),
+        ("<random:7-7>", "7"),
+        ("<random[x]:a>", "<random[x]:a>"),
+        ("<repeat[3]:ha>", "ha ha ha"),
+        ("<repeat:2,ho, ho>", "ho, ho ho, ho"),
+        ("<alternate:cat,dog>", "[cat|dog]"),
+        ("<alt:a||b|c>", r"[a|b\|c]"),
+        ("<alt:<alt:a,b>||(x:1.2)>", r"[[a|b]|(x\:1.2)]"),
+        ("<fromto[0.4]:cat,dog>", "[cat:dog:0.4]"),
+        ("<fromto[10]:cat,dog>", "[cat:dog:10]"),
+        ("x<comment:<random:y>>z", "xz"),
+        ("a <break> b", "a <break> b"),
+        ("<setvar[v]:cat> and <var:v> <var[v]>", "cat and cat cat"),
+        ("<setvar[v,false]:cat>and <var:v>", "and cat"),
+        ("<setmacro[m,false]:<var:v>><setvar[v]:x> <macro:m>", "x x"),
+        ("<param[steps]:30><param:steps>", "30"),
+        ("<lora:ink:0.5:0.2>a", "a"),
+        ("<wildcard:animals,not=cat|dog>", "fox"),
+        ("<wc:animals,not=cat|dog|<random:fox>>", ""),
+        ("a\x00b\x01[", "ab["),
+    ],
+)
+def test_tags_are_replaced(prompt: str, text: str) -> None:
+    assert drawn(prompt) == text
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "warning"),
+    [
+        ("<random:>", "<random:>", "Random input '' is empty and will be ignored."),
+        ("<alt: >", "<alt: >", "Alternate input ' ' is empty and will be ignored."),
+        (
+            "<fromto[x]:a,b>",
+            "<fromto[x]:a,b>",
+            "FromTo input 'fromto[x]:a,b' has invalid predata step-index (not a number) and will be ignored.",
+        ),
+        ("<fromto[1]:a>", "<fromto[1]:a>", "FromTo input 'a' is invalid (len=1, should be 2) and will be ignored."),
+        ("<wc:cars>", "<wc:cars>", "Wildcard input 'cars' does not match any wildcard file and will be ignored."),
+        ("<repeat[x]:a>", "<repeat[x]:a>", "Repeat input 'a' has invalid count (not a number) and will be ignored."),
+        ("<param:x>", "<param:x>", "Parameter 'x' does not exist and will be ignored."),
+        ("<lora:x>", "<lora:x>", "Lora 'x' does not exist and will be ignored (out of 2 existing loras)."),
+        ("<lora:ink:nan>", "<lora:ink:nan>", "Lora 'ink' has an invalid weight (not a number) and will be ignored."),
+        ("<setvar:a>", "<setvar:a>", "A variable name is required when using setvar."),
+        ("a<var:x>", "a", "Variable 'x' is not recognized."),
+        ("<setmacro[]:a>", "<setmacro[]:a>", "A macro name is required when using setmacro."),
+        ("a<macro:x>", "a", "Macro 'x' is not recognized."),
+    ],
+)
+def test_tags_that_make_no_sense_get_a_warning(prompt: str, text: str, warning: str) -> None:
+    expanded = expand(prompt, context())
+    assert (expanded.text, expanded.warnings) == (text, (warning,))
+
+
+def test_both_prompts_share_randomness_and_variables() -> None:
+    shared = context()
+    first = expand("<setvar[a]:<random:0,1,2>> <random:0,1,2> <random:0,1,2>", shared)
+    second = expand("<random:0,1,2> <var:a>", shared)
+    assert (first.text, second.text) == ("0 0 1", "1 0")
+    assert shared.drew
+
+
+def test_a_prompt_without_choices_draws_nothing() -> None:
+    quiet = context()
+    assert expand("a <comment:b>", quiet).original == "a <comment:b>"
+    assert not quiet.drew
+
+
+def test_loras_and_wildcards_are_reported_with_the_text_that_used_them() -> None:
+    shared = context()
+    first = expand("<lora:Ink:0.5:0.25> <wc:animals>", shared)
+    second = expand("<random:<lora:ink>>", shared)
+    assert first.loras == (LoraTag("Zoo/ink", 0.5, 0.25),)
+    assert (second.loras, second.wildcards) == ((LoraTag("Zoo/ink", 1.0),), ())
+    assert first.wildcards == ("animals",)
+
+
+def test_picks_do_not_repeat_before_all_were_picked() -> None:
+    for seed in range(20):
+        words = drawn("<random[6]:a,b,c>", seed).split()
+        assert sorted(words[:3]) == sorted(words[3:]) == ["a", "b", "c"]
+
+
+def test_a_decimal_range_keeps_its_decimals() -> None:
+    values = {drawn("<random:0.5-0.75>", seed) for seed in range(30)}
+    assert all(0.5 <= float(value) <= 0.75 and len(value) == 4 for value in values)
+    assert len(values) > 5
+
+
+def test_a_macro_that_calls_itself_ends_with_a_warning() -> None:
+    expanded = expand("<setmacro[m]:x <macro:m>>", context())
+    assert expanded.warnings[0] == "Recursive prompt tags - infinite loop, cannot return valid result."
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        "<repeat[99999999]:a>",
+        "<repeat[1000]:<repeat[1000]:<repeat[1000]:a>>>",
+        "<random[1e300]:a,b>",
+        "<setmacro[m]:<macro:m><macro:m>>",
+        "".join(f"<setvar[v{n + 1},false]:<var:v{n}><var:v{n}>>" for n in range(40)) + "<setvar[v0]:x>",
+        "<setvar[v0,false]:x>" + "".join(f"<setvar[v{n + 1},false]:<var:v{n}><var:v{n}>>" for n in range(40)),
+        "<random:" * 50_000 + "x" + ">" * 50_000,
+        "<repeat[50000]:" + "x" * 50_000 + ">",
+    ],
+)
+def test_bombs_end_quickly(bomb: str) -> None:
+    started = time.perf_counter()
+    try:
+        text = drawn(bomb)
+    except BadInput as error:
+        text = error.sentence
+    assert len(text) < 2_000_000
+    assert time.perf_counter() - started < 10
+
+
+def test_a_tag_is_one_declared_value() -> None:
+    @prompt_tag("shout", "yell")
+    def shout(tag: TagUse, context: TagContext) -> str | None:
+        """`<shout:text>` writes the text in capitals."""
+        return context.expand(tag.body).upper()
+
+    table = tag_table(TAGS.joined(Registry([("here", shout)])))
+    assert expand("<yell:a <random:b>>", TagContext(table, 1)).text == "A B"
+
+
+def test_two_tags_cannot_share_a_name() -> None:
+    @prompt_tag("other", "random")
+    def other(tag: TagUse, context: TagContext) -> str | None:
+        """A clash."""
+        return ""
+
+    with pytest.raises(DuplicateId, match="random"):
+        tag_table(TAGS.joined(Registry([("here", other)])))
+
+
+def test_the_syntax_page_documents_every_tag() -> None:
+    page = prompt_syntax_page(TAGS)
+    assert all(f"## `<{name}>`" in page for name in TAGS)
+    assert all(len(tag.doc) > 20 for tag in TAGS.values())
