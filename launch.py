@@ -8,6 +8,8 @@ Which build of torch is installed: CUDA where an NVIDIA driver answers, else the
 `--torch=rocm7.0`, `--torch=cpu` or the environment variable SWARM_TORCH choose another. Standard library only.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os

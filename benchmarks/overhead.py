@@ -24,7 +24,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from tests.support.tiny_models import save_sdxl_folder
+from tests.support.tiny_models import tiny_sdxl
 
 from benchmarks.bare import Bare
 from benchmarks.serving import engine_server
@@ -48,7 +48,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = folder / "Models" / "Stable-Diffusion" / "small"
-        save_sdxl_folder(model)
+        tiny_sdxl().pipeline().save_pretrained(model)
         bare = Bare(model, options.threads)
         try:
             with engine_server(folder, threads=options.threads) as base:

@@ -12,6 +12,15 @@ import "./components/prompt-box.js"
 import "./components/status-line.js"
 import "./components/theme-switch.js"
 import "./components/toast-stack.js"
+import { pictureOf } from "./lib/files.js"
+import { startFromFile } from "./state/actions.js"
 import { start } from "./state/app.js"
+
+// A file dropped beside a field would otherwise replace the page.
+addEventListener("dragover", (event) => event.preventDefault())
+addEventListener("drop", (event) => {
+  if (!event.defaultPrevented) startFromFile(pictureOf(event.dataTransfer))
+  event.preventDefault()
+})
 
 await start()

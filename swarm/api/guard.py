@@ -20,6 +20,9 @@ Header = tuple[bytes, bytes]
 
 _JSON: Header = (b"content-type", b"application/json")
 _TEXT: Header = (b"content-type", b"text/plain; charset=utf-8")
+_MAX_ADDRESS_BYTES = 16 * 1024
+_MAX_HEADERS = 200
+_MAX_HEADER_BYTES = 1024 * 1024
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITE = frozenset({b"same-origin", b"none"})
 _FIXED_HEADERS: tuple[Header, ...] = (
@@ -52,6 +55,8 @@ _FOREIGN_HOST = _refusal(
     "This server does not go by that name. Its owner can add the name to the setting Network.AllowedHosts.",
 )
 _FOREIGN_PAGE = _refusal(403, "bad_origin", "A page of another site may not use this server.")
+_TOO_LONG = _refusal(414, "too_long", "The address of this request is too long.")
+_TOO_MUCH = _refusal(431, "too_much", "This request has too many headers, or too long ones.")
 _UNAUTHORIZED = _Answer(401, (_TEXT,), b"Unauthorized")
 _PREFLIGHT = _Answer(
     204,
@@ -87,6 +92,10 @@ class Guard:
 
     def _answer(self, scope: Scope, network: NetworkSettings) -> _Answer | None:
         """What to say instead of passing the request on; None lets it pass."""
+        if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > _MAX_ADDRESS_BYTES:
+            return _TOO_LONG
+        if len(scope["headers"]) > _MAX_HEADERS or _size(scope) > _MAX_HEADER_BYTES:
+            return _TOO_MUCH
         seen = _Seen.of(scope)
         if seen is None or not is_host(seen.host):
             return _BAD_HOST
@@ -132,6 +141,10 @@ class _Seen:
             destination=found.get(b"sec-fetch-dest"),
             authorization=_text(found.get(b"authorization")),
         )
+
+
+def _size(scope: Scope) -> int:
+    return sum(len(name) + len(value) for name, value in scope["headers"])
 
 
 def _text(value: bytes | None) -> str | None:

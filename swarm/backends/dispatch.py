@@ -14,6 +14,7 @@ from itertools import count
 
 import anyio
 
+from swarm.backends.backend import BackendStatus
 from swarm.backends.guard import Problem, attempt
 from swarm.backends.instance import BackendInstance
 from swarm.backends.lifecycle import SHUTTING_DOWN
@@ -60,6 +61,7 @@ class Dispatcher:
         self._loads = LoadLog()
         self._numbers = count()
         self._judged_revision = -1
+        self._suspects: set[str] = set()
         pool.on_change(self._review)
 
     def __len__(self) -> int:
@@ -76,10 +78,11 @@ class Dispatcher:
         job's model. Raises Refused or Unavailable with the client's sentence (swarm-models-backends 3.6).
         """
         instance = await self._obtain(job, needs, loading)
-        since = self._steady()
+        since, boots = self._steady(), instance.boots
         try:
             yield instance
         finally:
+            self._suspect(job, instance, boots)
             self._release(instance, job.user_id, self._steady() - since)
 
     async def select(self, model: ModelFile, backend_id: str | None = None) -> bool:
@@ -100,7 +103,9 @@ class Dispatcher:
     # --- waiting ------------------------------------------------------------------------------------------------
 
     async def _obtain(self, job: Job, needs: frozenset[str], loading: Callable[[int], None]) -> BackendInstance:
-        waiter = Waiter(next(self._numbers), job.user_id, demand_of(job, needs), job.model, loading)
+        demand = demand_of(job, needs, alone=job.id in self._suspects)
+        self._suspects.discard(job.id)
+        waiter = Waiter(next(self._numbers), job.user_id, demand, job.model, loading)
         self._arrive(waiter)
         try:
             with anyio.move_on_after(self._timeout_seconds):
@@ -141,8 +146,15 @@ class Dispatcher:
         self._leave(waiter)
         waiter.settled.set()
 
+    def _suspect(self, job: Job, instance: BackendInstance, boots: int) -> None:
+        """A job whose backend went away under it is tried again alone, so that the one who did it harms no others."""
+        is_gone = instance.status is not BackendStatus.RUNNING and not instance.reserved
+        if is_gone or instance.boots != boots:
+            self._suspects.add(job.id)
+
     def _release(self, instance: BackendInstance, user_id: str, seconds: float) -> None:
         instance.usages -= 1
+        instance.works_alone = False
         instance.last_used = self._clock()
         self.device_time.end(user_id, seconds)
         self._pool.place_freed()
@@ -201,10 +213,14 @@ class Dispatcher:
         while turns:
             yield heappop(turns)[2]
 
-    def _serve(self, waiter: Waiter, free: Sequence[BackendInstance]) -> bool:
+    def _serve(self, waiter: Waiter, free: list[BackendInstance]) -> bool:
         """Lend a backend to this job or begin loading its model; False when it has to wait on."""
         demand = waiter.demand
         fit = [one for one in free if refusal(demand, one) is None]
+        if demand.alone and fit:
+            emptiest = min(fit, key=lambda one: one.usages)
+            free.remove(emptiest)  # those whose turn is later leave it alone, so that it empties
+            fit = [emptiest] if emptiest.usages == 0 else []
         ready = [one for one in fit if self._is_ready(demand, one)]
         if ready:
             self._lend(waiter, min(ready, key=lambda one: one.usages))
@@ -223,6 +239,7 @@ class Dispatcher:
 
     def _lend(self, waiter: Waiter, instance: BackendInstance) -> None:
         instance.usages += 1
+        instance.works_alone = waiter.demand.alone
         instance.last_used = self._clock()
         self.device_time.begin(waiter.user_id)
         self._settle(waiter, instance=instance)

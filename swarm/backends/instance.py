@@ -29,8 +29,9 @@ class BackendInstance:
 
     `last_used`: unix seconds, 0 for never. `mod_count`: how often it was edited. `boots`: how often it came up.
     `reserved`: it is about to be shut down, so no new jobs; `leaving`: and it will not come back by itself.
-    `loading_model`: it is reserved for making this model current. `hold_until`: steady seconds until which a model that
-    is still wanted is not swapped out. `message`: why it is errored or waiting again.
+    `works_alone`: the job inside must have no company. `loading_model`: it is reserved for making this model current.
+    `hold_until`: steady seconds until which a model that is still wanted is not swapped out. `message`: why it is
+    errored or waiting again.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class BackendInstance:
         self.up_since = 0.0
         self.reserved = False
         self.leaving = False
+        self.works_alone = False
         self.loading_model: ModelFile | None = None
         self.hold_until = 0.0
         self.lock = anyio.Lock()
@@ -71,7 +73,8 @@ class BackendInstance:
     @property
     def is_free(self) -> bool:
         """It can take one more job this moment."""
-        return self.can_serve and self.loading_model is None and self.usages < self.backend.max_usages
+        has_place = self.usages < self.backend.max_usages and not self.works_alone
+        return has_place and self.can_serve and self.loading_model is None
 
     @property
     def is_coming(self) -> bool:

@@ -19,7 +19,8 @@ class Demand:
     """What a job asks of a backend. Jobs with equal demands wait in one line.
 
     `model`: name with extension, None for any. `flags`: feature flags that may block. `backend_type`, `backend_id`:
-    empty when the request does not narrow them. `loads`: whether the model may be loaded for it.
+    empty when the request does not narrow them. `loads`: whether the model may be loaded for it. `alone`: it must have
+    a backend for itself, for it was there when one went away.
     """
 
     model: str | None
@@ -28,9 +29,10 @@ class Demand:
     backend_type: str
     backend_id: str
     loads: bool
+    alone: bool
 
 
-def demand_of(job: Job, needs: frozenset[str]) -> Demand:
+def demand_of(job: Job, needs: frozenset[str], *, alone: bool = False) -> Demand:
     """The demand of a job whose parameters need these feature flags."""
     wanted_type = str(job.input.get(INTERNAL_BACKEND_TYPE) or "").lower()
     return Demand(
@@ -40,16 +42,21 @@ def demand_of(job: Job, needs: frozenset[str]) -> Demand:
         backend_type="" if wanted_type == "any" else wanted_type,
         backend_id=str(job.input.get(EXACT_BACKEND_ID) if job.input.has(EXACT_BACKEND_ID) else ""),
         loads=not job.input.get(NO_LOAD_MODELS),
+        alone=alone,
     )
 
 
 def refusal(demand: Demand, instance: BackendInstance) -> str | None:
-    """Why this backend cannot take such a job, or None when it can. Whether it is busy is not asked."""
+    """Why this backend cannot take such a job, or None when it can. Whether it is busy is not asked.
+
+    A backend that has not started yet and names no features may turn out to have any.
+    """
     if demand.backend_type and demand.backend_type != instance.type.id.lower():
         return "Specific backend type requested in advanced parameters did not match"
     if demand.backend_id and demand.backend_id != str(instance.id):
         return "Specific backend ID# requested in advanced parameters did not match"
-    missing = sorted(demand.flags - instance.backend.features)
+    features = instance.backend.features
+    missing = sorted(demand.flags - features) if features or instance.can_serve else ()
     if missing:
         return f"Request requires flag '{missing[0]}' which is not present on the backend"
     return _missing_model(demand, instance)

@@ -140,20 +140,20 @@ class EngineProcess:
         over = False
         try:
             await self._write(Run(job=replace(job, id=id)))
-            with receiving:
-                async for answer in receiving:
-                    over = not isinstance(answer, Event)
-                    if isinstance(answer, Event):
-                        yield answer.event
-                    elif isinstance(answer, JobFailed):
-                        raise _failure(answer)
-                    elif isinstance(answer, JobDone):
-                        return
+            async for answer in receiving:
+                over = not isinstance(answer, Event)
+                if isinstance(answer, Event):
+                    yield answer.event
+                elif isinstance(answer, JobFailed):
+                    raise _failure(answer)
+                elif isinstance(answer, JobDone):
+                    return
             over = True
             raise Crashed(self._ended or "The engine process is gone.")
         finally:
             self._jobs.pop(id, None)
             sending.close()
+            receiving.close()
             if not over:
                 with anyio.CancelScope(shield=True), suppress(Crashed):
                     await self._write(Cancel(id=id))
@@ -179,6 +179,9 @@ class EngineProcess:
             try:
                 await self._write(message)
                 return await receiving.receive()
+            except Crashed:
+                sending.close()
+                raise
             except anyio.EndOfStream:
                 raise Crashed(self._ended or "The engine process is gone.") from None
 

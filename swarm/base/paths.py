@@ -51,6 +51,11 @@ def clean_output_path(text: str) -> str:
     return _SLASHES.sub("/", kept).strip("/")
 
 
+def names_device(part: str) -> bool:
+    """Whether Windows takes a path part, whatever its extension, for a device."""
+    return part.split(".")[0].strip().lower() in _RESERVED
+
+
 def is_hidden(relative: str) -> bool:
     """Whether any part starts with a dot: such files are never listed, served, starred or deleted."""
     return any(part.startswith(".") for part in relative.split("/") if part != ".")
@@ -82,7 +87,7 @@ def _unacceptable(relative: str) -> str | None:
     parts = relative.split("/")
     if ".." in parts:
         return "climbs out with '..'"
-    if any(part.split(".")[0].strip().lower() in _RESERVED for part in parts):
+    if any(names_device(part) for part in parts):
         return "names a device"
     if len(relative.encode()) > _MAX_PATH_BYTES or any(len(part.encode()) > _MAX_PART_BYTES for part in parts):
         return "is too long"

@@ -19,14 +19,15 @@ _MAX_TEXT = 4096
 _MAX_LONG = 4 * 1024 * 1024
 _MAX_PREVIEW = 8 * 1024 * 1024
 _MAX_TAGS = 128
+_MAX_NESTING = 8
 _RESOLUTION = re.compile(r"\s*(\d{1,6})\s*x\s*(\d{1,6})\s*")
-_FORMATS = (
-    (lambda key: "bitsandbytes__nf4" in key, "bnb_nf4"),
-    (lambda key: "bitsandbytes__fp4" in key, "bnb_fp4"),
-    (lambda key: key.endswith((".scale_weight", ".weight_scale")), "fp8_scaled"),
-    (lambda key: key.endswith(".wscales"), "nunchaku"),
-    (lambda key: key.endswith(".wtscale"), "nunchaku-fp4"),
-)
+_FORMAT_ENDINGS = {
+    ".scale_weight": "fp8_scaled",
+    ".weight_scale": "fp8_scaled",
+    ".wscales": "nunchaku",
+    ".wtscale": "nunchaku-fp4",
+}
+_FORMAT_PARTS = {"bitsandbytes__nf4": "bnb_nf4", "bitsandbytes__fp4": "bnb_fp4"}
 
 
 def merged(header: Header, sidecars: Sequence[Fields]) -> dict[str, Any]:
@@ -137,7 +138,7 @@ def _trigger_phrase(fields: Fields, sources: Sequence[Fields]) -> str | None:
     return _cut(said, 40960) if said else None
 
 
-def _words(value: Any) -> Iterable[str]:
+def _words(value: Any, depth: int = 0) -> Iterable[str]:
     """The words in a list, a text (JSON or comma-separated), or the keys of nested objects."""
     if isinstance(value, str) and value.lstrip().startswith("{"):
         value = _parsed(value)
@@ -147,8 +148,8 @@ def _words(value: Any) -> Iterable[str]:
         yield from (word.strip() for word in value if isinstance(word, str) and word.strip())
     elif isinstance(value, dict):
         for key, inner in value.items():
-            if isinstance(inner, dict):
-                yield from _words(inner)
+            if isinstance(inner, dict) and depth < _MAX_NESTING:
+                yield from _words(inner, depth + 1)
             elif key.strip():
                 yield key.strip()
 
@@ -163,4 +164,10 @@ def _parsed(text: str) -> Any:
 def _special_format(header: Header) -> str:
     if extension(header.name) == "gguf":
         return "gguf"
-    return next((label for key in header.tensors for fits, label in _FORMATS if fits(key)), "")
+    endings = tuple(_FORMAT_ENDINGS)
+    for key in header.tensors:
+        if key.endswith(endings):
+            return next(label for ending, label in _FORMAT_ENDINGS.items() if key.endswith(ending))
+        if "bitsandbytes__" in key:
+            return next((label for part, label in _FORMAT_PARTS.items() if part in key), "")
+    return ""

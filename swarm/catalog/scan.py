@@ -29,6 +29,7 @@ PREVIEWS = (
 )
 PIPELINE_INDEX = "model_index.json"
 _ENDINGS = frozenset(NATIVE + LEGACY)
+_MAX_DEPTH = 50
 _ODD = frozenset('\n\t,%*"<>')
 
 
@@ -65,7 +66,7 @@ class Scanner:
         """`trail`: the real folders above, to notice a link that leads back up."""
         try:
             with os.scandir(folder) as listing:
-                entries = {entry.name: entry for entry in listing if not entry.name.startswith(".")}
+                entries = {entry.name: entry for entry in listing if _is_shown(entry)}
         except OSError as error:
             logger.warning("The models folder %s cannot be read: %s", folder, error)
             return
@@ -78,7 +79,7 @@ class Scanner:
                 continue
             if entry.is_dir():
                 real = os.path.realpath(entry.path)
-                if real not in trail:
+                if real not in trail and len(trail) < _MAX_DEPTH:
                     yield from self._walk(subtype, top, f"{prefix}{name}/", folder / name, (*trail, real))
             elif extension(name) in _ENDINGS:
                 yield from self._file(subtype, top, prefix, entry, entries)
@@ -138,6 +139,16 @@ class Scanner:
             stamp=f"{stat.st_mtime_ns}-{stat.st_size}",
             is_folder=True,
         )
+
+
+def _is_shown(entry: os.DirEntry[str]) -> bool:
+    """Hidden files are not, nor names that are not UTF-8: no client could spell them."""
+    try:
+        entry.name.encode()
+    except UnicodeEncodeError:
+        logger.warning("The file %r has a name that is not UTF-8; it is left out.", entry.path)
+        return False
+    return not entry.name.startswith(".")
 
 
 def _stat(entry: os.DirEntry[str]) -> os.stat_result | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import os
 import sys
@@ -12,6 +13,8 @@ from typing import BinaryIO
 
 import psutil
 
+from swarm.engine.mailbox import Mailbox
+
 
 def main() -> None:
     arguments = _arguments()
@@ -19,18 +22,12 @@ def main() -> None:
     frames = _claimed_stdout()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
 
-    # Only now: the environment decides how torch counts threads and that nothing is looked up on the network.
-    from swarm.engine.start import make_worker, ready_message, serve
-    from swarm.engine.worker import Mailbox
-
     mailbox = Mailbox()
-    threading.Thread(target=_read, args=(mailbox.read_from,), name="reader", daemon=True).start()
+    threading.Thread(target=_read, args=(mailbox,), name="reader", daemon=True).start()
     threading.Thread(target=mailbox.write_to, args=(frames,), name="writer", daemon=True).start()
-    worker, device = make_worker(
-        mailbox, gpu=arguments.gpu, dtype=arguments.dtype, together=not arguments.alone, clock=time.monotonic
-    )
-    mailbox.outbox.put(ready_message(device))
-    serve(worker)
+    # Only now: the environment decides how torch counts threads and that nothing is looked up on the network.
+    start = importlib.import_module("swarm.engine.start")
+    start.serve(mailbox, gpu=arguments.gpu, dtype=arguments.dtype, together=not arguments.alone, clock=time.monotonic)
 
 
 def _arguments() -> argparse.Namespace:
@@ -58,11 +55,10 @@ def _claimed_stdout() -> BinaryIO:
     return frames
 
 
-def _read(read_from: object) -> None:
+def _read(mailbox: Mailbox) -> None:
     """Read until the parent is gone, then end at once: there is nobody left to work for."""
     try:
-        assert callable(read_from)
-        read_from(sys.stdin.buffer)
+        mailbox.read_from(sys.stdin.buffer)
     finally:
         os._exit(0)
 

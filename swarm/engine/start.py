@@ -18,10 +18,11 @@ from swarm.diffusion.sampler import Sampler
 from swarm.diffusion.schedule import Schedule
 from swarm.engine.batcher import Batcher
 from swarm.engine.device import Device, choose_device
+from swarm.engine.mailbox import Mailbox
 from swarm.engine.memory import Models
 from swarm.engine.pipeline import WholePipelines
 from swarm.engine.runner import Methods
-from swarm.engine.worker import Mailbox, Worker
+from swarm.engine.worker import Worker
 from swarm.jobs.frames import Ready
 from swarm.jobs.stage import StageFunction
 
@@ -37,19 +38,14 @@ def methods() -> Methods:
     )
 
 
-def make_worker(
-    mailbox: Mailbox, *, gpu: int, dtype: str, together: bool, clock: Callable[[], float]
-) -> tuple[Worker, Device]:
-    """A worker on the chosen device."""
+def serve(mailbox: Mailbox, *, gpu: int, dtype: str, together: bool, clock: Callable[[], float]) -> None:
+    """Say that the engine is ready, then serve for ever, on this thread."""
     be_quiet()
     device = choose_device(gpu, dtype)
     models = Models(device, collect(swarm.architectures, Architecture), clock)
     batcher = Batcher(models, methods(), clock, together=together)
-    return Worker(mailbox, models, batcher, WholePipelines(device), clock), device
-
-
-def serve(worker: Worker) -> None:
-    """Run the worker's loop on this thread, for ever."""
+    worker = Worker(mailbox, models, batcher, WholePipelines(device), clock)
+    mailbox.outbox.put(ready_message(device))
     with torch.inference_mode():
         worker.serve()
 

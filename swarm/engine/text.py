@@ -84,7 +84,8 @@ class ClipEncoder:
             rows.append(self._row(()))
         ids = torch.tensor(rows, device=self._device)
         out = self.model(input_ids=ids, output_hidden_states=True)
-        hidden = out.hidden_states[max(layer, -self._layers)]
+        # A count beyond the model's layers means the last one.
+        hidden = out.hidden_states[layer if -layer <= self._layers else -1]
         if self._normalise:
             hidden = self._inner.final_layer_norm(hidden)
         pooled = getattr(out, "text_embeds", None)

@@ -1,7 +1,7 @@
 """The engine's main loop: take messages, do a piece of device work, answer; no other thread ever touches torch.
 
-A reader thread parses frames, answers pings and notes cancels at once; a writer thread sends. Everything else happens
-in `Worker.serve`, on the thread that calls it.
+Messages come and go through a mailbox, whose own threads read and write frames. Everything else happens in
+`Worker.serve`, on the thread that calls it.
 """
 
 from __future__ import annotations
@@ -9,73 +9,19 @@ from __future__ import annotations
 import logging
 import queue
 from collections.abc import Callable
-from typing import BinaryIO
 
 from swarm.base.errors import BackendError, BadInput, UserError
 from swarm.engine.batcher import Batcher, Work
 from swarm.engine.device import is_out_of_memory
 from swarm.engine.live import LiveJob
+from swarm.engine.mailbox import Mailbox
 from swarm.engine.memory import Models, model_of, runs_batched, weights_key
 from swarm.engine.pipeline import Cancelled, WholePipelines
 from swarm.jobs.events import LoadingModel
-from swarm.jobs.frames import (
-    Answer,
-    Cancel,
-    Free,
-    Freed,
-    JobFailed,
-    Load,
-    Loaded,
-    Ping,
-    Pong,
-    Request,
-    Run,
-    encode,
-    read,
-)
+from swarm.jobs.frames import Cancel, Free, Freed, JobFailed, Load, Loaded, Ping, Request, Run
 from swarm.jobs.job import Job, ModelFile
 
 logger = logging.getLogger(__name__)
-
-
-class Mailbox:
-    """What the threads share: messages in, answers out, cancelled job ids, and how often the main loop has turned."""
-
-    def __init__(self) -> None:
-        self.inbox: queue.SimpleQueue[Request] = queue.SimpleQueue()
-        self.outbox: queue.SimpleQueue[Answer | None] = queue.SimpleQueue()
-        self.cancelled: set[str] = set()
-        self.beats = 0
-
-    def read_from(self, stream: BinaryIO) -> None:
-        """Reader thread: until the stream ends."""
-
-        def exactly(count: int) -> bytes:
-            data = stream.read(count)
-            if len(data) < count:
-                raise EOFError
-            return data
-
-        while True:
-            try:
-                message = read(exactly)
-            except EOFError:
-                return
-            match message:
-                case Ping(number=number):
-                    self.outbox.put(Pong(number=number, beats=self.beats))
-                case Cancel(id=id):
-                    self.cancelled.add(id)
-                    self.inbox.put(message)
-                case Run() | Load() | Free():
-                    self.inbox.put(message)
-
-    def write_to(self, stream: BinaryIO) -> None:
-        """Writer thread: until None is put into the outbox."""
-        while (answer := self.outbox.get()) is not None:
-            for piece in encode(answer):
-                stream.write(piece)
-            stream.flush()
 
 
 class Worker:
@@ -136,6 +82,8 @@ class Worker:
                 self._mailbox.outbox.put(Loaded(name=model.name, problem=self._load_problem(model)))
             case Free():
                 self._mailbox.outbox.put(Freed(freed=self._free()))
+            case Ping():
+                return
 
     def _accept(self, job: Job) -> None:
         try:

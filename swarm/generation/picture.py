@@ -21,6 +21,7 @@ from swarm.generation.spine import Spine
 from swarm.jobs.events import BackendEvent, ImageDone, LoadingModel, Preview, StepDone
 from swarm.media.image import Pixels
 from swarm.params.request import required_flags
+from swarm.queue.jobs import MAX_ATTEMPTS, POISONOUS
 
 LEASE_SECONDS = 60.0
 
@@ -45,6 +46,7 @@ class PictureRun:
         self._device_seconds = 0.0
         self._begun = spine.clock()
         self._prepared = 0.0
+        self._attempts = 0
         self._progressed: set[int] = set()
 
     async def run(self) -> None:
@@ -70,14 +72,16 @@ class PictureRun:
             await to_thread(self._spine.queue.cancel, [self._plan.id])
             return
         self._resolved = resolve(self._plan, self._run.user, self._spine)
-        while True:  # ends by itself: a job that starts for the fourth time is refused as poisonous by the queue
+        while True:
             try:
                 await self._attempt(self._resolved)
             except Redirect:
                 await to_thread(self._spine.queue.give_back, [self._plan.id])
                 continue
             except Crashed as crash:
-                logger.warning("A backend went away with picture %d; trying again: %s", self._plan.index, crash)
+                logger.warning("A backend went away with picture %d: %s", self._plan.index, crash)
+                if self._attempts >= MAX_ATTEMPTS:
+                    raise Refused(POISONOUS) from crash
                 continue
             break
         if not self._done and not self._run.stopped:
@@ -95,7 +99,7 @@ class PictureRun:
             if self._run.stopped:
                 return
             self._run.publish_status()
-            await to_thread(self._spine.queue.start, self._plan.id, LEASE_SECONDS)
+            self._attempts = await to_thread(self._spine.queue.start, self._plan.id, LEASE_SECONDS)
             self._prepared = self._spine.clock() - self._begun
             with self._run.live(), self._within_backend():
                 async with aclosing(instance.backend.generate(job)) as events:

@@ -14,7 +14,7 @@ from swarm.features.core import MODEL, NEGATIVE_PROMPT, PROMPT
 from swarm.features.lora import LORA_TENC_WEIGHTS, LORA_WEIGHTS, LORAS, with_lora
 from swarm.features.output import NO_PREVIEWS
 from swarm.features.resolution import HEIGHT, WIDTH, resolved_size
-from swarm.features.special_logic import wildcard_seed
+from swarm.features.special_logic import special_logic, wildcard_seed
 from swarm.features.swarm import WILDCARD_SEED
 from swarm.generation.choices import ServerChoices
 from swarm.generation.plan import Plan, batch_seeds
@@ -76,10 +76,11 @@ def _expanded(input: GenerationInput, user: User, spine: Spine) -> tuple[Generat
     changed = request.input.having(PROMPT, prompt.text)
     if changed.has(NEGATIVE_PROMPT):
         changed = changed.having(NEGATIVE_PROMPT, negative.text)
-    if context.drew and not changed.has(WILDCARD_SEED):
+    if context.drew or changed.has(WILDCARD_SEED):
         changed = changed.having(WILDCARD_SEED, context.seed)
-    changed = _with_tag_loras(changed, context.loras)
-    return changed, _notes(prompt, negative, context)
+    # Once more, for tags may have set seeds, sizes and LoRA lists.
+    settled = special_logic(_with_tag_loras(changed, context.loras), rng=spine.random)
+    return settled, _notes(prompt, negative, context)
 
 
 def _notes(prompt: ExpandedPrompt, negative: ExpandedPrompt, context: TagContext) -> dict[str, Json]:

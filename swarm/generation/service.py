@@ -27,8 +27,8 @@ from swarm.generation.claims import Claim, Claims
 from swarm.generation.events import GenerationEvent
 from swarm.generation.finish import Finisher
 from swarm.generation.grid import send_grid
-from swarm.generation.pictures import check_pictures
 from swarm.generation.picture import LEASE_SECONDS, WENT_WRONG, PictureRun
+from swarm.generation.pictures import check_pictures
 from swarm.generation.plan import Moment, Plan, plans
 from swarm.generation.points import AFTER_BATCH
 from swarm.generation.rows import decode_plan, rows_of
@@ -40,6 +40,9 @@ from swarm.params.request import parse_request
 from swarm.queue.jobs import JobRow
 
 logger = logging.getLogger(__name__)
+DAY_SECONDS = 24 * 3600.0
+REMEMBER_SECONDS = 30 * DAY_SECONDS
+FAIRNESS_SECONDS = 3600.0
 LARGE_BODY = 200_000
 """Characters of text in a request above which parsing (base64, mostly) moves to a thread."""
 
@@ -80,6 +83,8 @@ class GenerationService:
         async with anyio.create_task_group() as group:
             self._group = group
             group.start_soon(self._renew_leases)
+            group.start_soon(self._forget_old_jobs)
+            await self._remember_device_time()
             for row in await to_thread(self._spine.queue.reclaim):
                 group.start_soon(self._resume, row, users(row.user_id))
             try:
@@ -93,6 +98,18 @@ class GenerationService:
             await anyio.sleep(LEASE_SECONDS / 3)
             if self._running:
                 await to_thread(self._spine.queue.renew, sorted(self._running), LEASE_SECONDS)
+
+    async def _remember_device_time(self) -> None:
+        """Fairness goes on where it was: what users had within the last hour still counts."""
+        since = self._spine.now().timestamp() - FAIRNESS_SECONDS
+        for user_id, seconds in (await to_thread(self._spine.queue.device_seconds, since)).items():
+            self._spine.dispatch.device_time.charge(user_id, seconds)
+
+    async def _forget_old_jobs(self) -> None:
+        """Rows of jobs that ended long ago serve nobody; their pictures stay."""
+        while True:
+            await to_thread(self._spine.queue.forget, self._spine.now().timestamp() - REMEMBER_SECONDS)
+            await anyio.sleep(DAY_SECONDS)
 
     async def _resume(self, row: JobRow, user: User) -> None:
         """Make a picture that was promised before a restart. Nobody watches; it goes to disk and history."""

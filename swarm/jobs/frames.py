@@ -1,8 +1,8 @@
 """Messages between the server and an engine process, as frames: u32 header length, JSON header, blobs.
 
 A frame is `length (4 bytes, little endian) · header · blob · blob …`; the header is JSON: the message's kind, its
-values, and the lengths of the blobs behind it. Pure: bytes in, values out. Sizes are bounded on both sides, so a broken stream is
-noticed instead of allocated.
+values, and the lengths of the blobs behind it. Pure: bytes in, values out. Sizes are bounded on both sides, so a broken
+stream is noticed instead of allocated.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ class Job:
     """Everything a backend needs to make the pictures of one task.
 
     `input`: the request with prompts expanded, width and height resolved (WIDTH/HEIGHT always given), SEED fixed, and
-    all parameters that features read. One task makes `len(seeds)` pictures (its batch size); picture k uses `seeds[k]` and,
-    when a variation is asked, `variation_seeds[k]`.
+    all parameters that features read. One task makes `len(seeds)` pictures (its batch size); picture k uses `seeds[k]`
+    and, when a variation is asked, `variation_seeds[k]`.
     """
 
     id: str

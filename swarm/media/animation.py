@@ -13,6 +13,8 @@ from swarm.media.image import MAX_PIXELS, load, open_image
 _MAX_SECONDS = 5.0
 _MIN_GAP_MILLISECONDS = 100
 _MAX_FRAMES_READ = 600
+_MAX_PIXELS_READ = 8 * MAX_PIXELS
+"""Over all frames: a preview must not cost minutes."""
 
 
 def moving_thumbnail(data: bytes, *, side: int = 256, max_pixels: int = MAX_PIXELS) -> bytes | None:
@@ -37,7 +39,7 @@ def _frames(image: Image.Image, size: tuple[int, int]) -> tuple[list[Image.Image
     frames: list[Image.Image] = []
     durations: list[int] = []
     elapsed = 0.0
-    for index in range(_MAX_FRAMES_READ):
+    for index in range(min(_MAX_FRAMES_READ, max(1, _MAX_PIXELS_READ // (image.width * image.height)))):
         try:
             image.seek(index)
             frame = load(image)

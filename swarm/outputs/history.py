@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from swarm.base.errors import BadInput
+from swarm.base.errors import BadInput, Refused
 from swarm.base.json import Json, JsonObject
 from swarm.base.paths import clean_output_path, is_hidden, under
 from swarm.media.embedded import MAX_TEXT_BYTES, read_metadata
@@ -16,6 +18,8 @@ from swarm.outputs.index import FileRow, stamp_of
 from swarm.outputs.previews import Previews
 from swarm.outputs.stars import STARRED, star_path
 from swarm.outputs.store import OutputStore
+
+logger = logging.getLogger(__name__)
 
 _MAX_DEPTH = 32
 
@@ -57,8 +61,9 @@ class History:
             return {"folders": [], "files": []}
         try:
             return self._list(wanted, root, by_date=sort_by == "date")
-        except OSError:
-            raise BadInput("Error reading file list.") from None
+        except (OSError, sqlite3.Error) as error:
+            logger.error("The files of %s could not be listed: %s", root, error)
+            raise Refused("Error reading file list.") from None
 
     def _list(self, wanted: Listing, root: Path, *, by_date: bool) -> JsonObject:
         depth = min(max(wanted.depth, 0), _MAX_DEPTH)

@@ -140,6 +140,8 @@ class HistoryIndex:
 
     def add(self, path: Path, text: str | None) -> None:
         """A file that was just written, with the metadata text that is in it or beside it."""
+        if not is_listed(path.name):
+            return
         name = path.as_posix()
         beside = _sidecar_path(name)
         inode = _inode(beside)

@@ -10,7 +10,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from swarm.base.ids import clean_id
-from swarm.base.paths import clean_file_name, clean_output_path
+from swarm.base.paths import clean_file_name, clean_output_path, names_device
 
 KNOWN_EXTRAS = frozenset(
     [
@@ -23,7 +23,7 @@ KNOWN_EXTRAS = frozenset(
 _TOKEN = re.compile(r"\[([^\[\]]+)\]")
 _ESCAPE = re.compile(r"%(?=[0-9a-fA-F]{2})")
 _MAX_PART_BYTES = 200
-_MAX_PARTS = 16
+_MAX_PARTS = 10
 
 
 def output_path(
@@ -43,7 +43,7 @@ def output_path(
 
     filled = unicodedata.normalize("NFC", _TOKEN.sub(value, template))
     cleaned = clean_output_path(filled) if allow_unsafe else clean_file_name(filled)
-    parts = [_shortened(part) for part in _without_escapes(cleaned).split("/")]
+    parts = [_usable(part) for part in _without_escapes(cleaned).split("/")]
     kept = [part for part in parts if part]
     return "/".join(kept[: _MAX_PARTS - 1] + kept[_MAX_PARTS - 1 :][-1:]) or "unnamed"
 
@@ -81,9 +81,10 @@ def _without_escapes(path: str) -> str:
     return path
 
 
-def _shortened(part: str) -> str:
-    """A path part within what file systems take, with room for a counter and an extension."""
-    return part.encode()[:_MAX_PART_BYTES].decode(errors="ignore").strip()
+def _usable(part: str) -> str:
+    """A path part that every file system takes, with room for a counter and an extension, and that is not hidden."""
+    visible = part.encode("utf-8", "ignore").lstrip(b". ")[:_MAX_PART_BYTES].decode(errors="ignore").strip()
+    return f"_{visible}" if names_device(visible) else visible
 
 
 def time_tokens(moment: datetime) -> Mapping[str, str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from swarm.base.clock import Clock
-from swarm.base.errors import BadInput, NotFound, Refused
+from swarm.base.errors import NotFound, Refused
 from swarm.base.paths import clean_file_name, clean_output_path, is_hidden, open_under, under
 from swarm.media.formats import Encoded
 from swarm.media.image import guess_mime
@@ -96,8 +96,6 @@ class OutputStore:
         )
         with shelf.lock:
             for stem in paths:
-                if is_hidden(stem):
-                    raise BadInput("A picture's path must not have parts that start with a dot.")
                 folder = under(root, stem).parent
                 if folder not in taken:
                     taken[folder] = _stems(folder)

@@ -27,6 +27,7 @@ from swarm.web.page import page
 from swarm.web.ranges import OpenFileResponse
 
 _NO_SUCH_FILE = "404, file not found."
+_BAD_PREFIX = "view output path prefix does not make sense"
 
 _TYPES: Mapping[str, str] = MappingProxyType(
     {
@@ -91,10 +92,22 @@ async def output(state: AppState, request: Request) -> Response:
     return await _serve(state, request, prefix="/Output/", names_owner=False)
 
 
+@page("/View", methods=("GET",))
+async def bare_view(state: AppState, request: Request) -> Response:
+    """No file: the address needs a path."""
+    raise BadInput(_BAD_PREFIX, error_id="bad_path")
+
+
+@page("/Output", methods=("GET",))
+async def bare_output(state: AppState, request: Request) -> Response:
+    """No file: the address needs a path."""
+    raise BadInput(_BAD_PREFIX, error_id="bad_path")
+
+
 async def _serve(state: AppState, request: Request, *, prefix: str, names_owner: bool) -> Response:
     path = _path_of(request)
     if not path.startswith(prefix):
-        raise BadInput("view output path prefix does not make sense", error_id="bad_path")
+        raise BadInput(_BAD_PREFIX, error_id="bad_path")
     user = page_user(state, request)
     if user is None:
         raise BadInput("invalid or unauthorized", error_id="invalid_user")

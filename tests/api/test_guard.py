@@ -220,3 +220,11 @@ def test_every_response_carries_security_headers(site: Site) -> None:
 
 def test_two_hosts_are_refused(site: Site) -> None:
     assert site.status("GET", "/", [("Host", HOST), ("Host", "evil.com")]) == 400
+
+
+def test_headers_and_addresses_have_limits(site: Site) -> None:
+    assert site.status("GET", "/", {f"X-{number}": "x" for number in range(190)}) == 200
+    assert site.status("GET", "/", {f"X-{number}": "x" for number in range(200)}) == 431
+    assert site.status("GET", "/", {"X-Big": "x" * 1024 * 1024}) == 431
+    assert site.status("GET", "/" + "a" * 16_000) == 200
+    assert site.status("GET", "/" + "a" * 10_000 + "?" + "b" * 10_000) == 414

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -13,7 +14,7 @@ from swarm.backends.backend import BackendStatus
 from swarm.backends.dispatch import Dispatcher
 from swarm.backends.instance import BackendInstance
 from swarm.backends.pool import BackendPool
-from swarm.base.errors import BackendError, UserError
+from swarm.base.errors import BackendError, Crashed, UserError
 from swarm.features.swarm import EXACT_BACKEND_ID, INTERNAL_BACKEND_TYPE, NO_LOAD_MODELS
 from swarm.jobs.job import Job
 from tests.backends.support import job, make_pool, running_pool, unheard
@@ -136,6 +137,42 @@ async def test_a_wanted_model_is_not_swapped_out_for_every_single_job(tmp_path: 
         assert order.loading.count(1) < 40  # far fewer loads than one for each job
 
 
+async def test_those_who_were_there_when_a_backend_went_away_are_tried_again_one_by_one(tmp_path: Path) -> None:
+    async with running_pool(tmp_path, {"MaxUsages": 4, "StepMilliseconds": 1}) as pool:
+        dispatch = dispatcher(pool)
+        (instance,) = pool.instances()
+        crashes: Counter[str] = Counter()
+        company: list[int] = []
+
+        async def carry(wanted: Job) -> None:
+            while crashes[wanted.id] < 3:
+                try:
+                    async with dispatch.lease(wanted, needs=NOTHING, loading=unheard) as lent:
+                        if crashes[wanted.id]:
+                            company.append(lent.usages)
+                        boots = lent.boots
+                        async for _ in lent.backend.generate(wanted):
+                            if lent.boots != boots or lent.status is not BackendStatus.RUNNING:
+                                raise Crashed("It is gone.")
+                    return
+                except Crashed:
+                    crashes[wanted.id] += 1
+
+        innocent = [job(f"cat {number}") for number in range(3)]
+        guilty = job("fake-crash")
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as group:
+                for one in (*innocent, guilty):
+                    group.start_soon(carry, one)
+                for number in range(20):
+                    group.start_soon(carry, job(f"later {number}", user="bob"))
+        assert crashes[guilty.id] == 3
+        assert all(crashes[one.id] <= 1 for one in innocent)
+        assert set(company) == {1}
+        assert not instance.works_alone
+        assert instance.usages == 0
+
+
 async def test_a_job_that_loads_nothing_takes_any_backend(tmp_path: Path) -> None:
     async with running_pool(tmp_path, {"FailLoad": "never"}) as pool:
         wanted = job(wants="a")
@@ -230,6 +267,16 @@ async def test_a_job_waits_for_a_backend_that_is_starting(tmp_path: Path) -> Non
         order = Order(dispatcher(pool))
         await order.take(job())
         assert order.served == ["ann"]
+
+
+async def test_a_flag_may_be_brought_by_a_backend_that_has_yet_to_say_what_it_can(tmp_path: Path) -> None:
+    async with running_pool(tmp_path, {}) as pool:
+        late = await pool.add("fake")
+        await pool.edit(late.id, {"StartMilliseconds": 20, "Features": ""}, "")
+        assert late.is_coming
+        needs = frozenset({"freeu"})
+        assert "flag 'freeu'" in await refused(dispatcher(pool), job(), needs)
+        assert late.can_serve  # it was waited for
 
 
 async def test_when_the_last_hope_fails_to_start_the_waiting_are_refused(tmp_path: Path) -> None:

@@ -139,6 +139,18 @@ def test_links_out_of_the_models_folders_are_not_followed(models: Path, tmp_path
     assert catalog(models).names(SD) == ["alias.safetensors", "real.safetensors"]
 
 
+def test_names_no_client_could_spell_are_left_out(models: Path) -> None:
+    write_model(models / "Lora" / "fine ü.safetensors")
+    Path(os.fsdecode(os.fsencode(models / "Lora") + b"/\xff.safetensors")).write_bytes(b"")
+    assert catalog(models).names("LoRA") == ["fine ü.safetensors"]
+
+
+def test_folders_nested_without_end_do_not_stop_the_rest(models: Path) -> None:
+    write_model(models / "Lora" / "top.safetensors")
+    write_model(models / "Lora" / "/".join("d" * 60) / "deep.safetensors")
+    assert catalog(models).names("LoRA") == ["top.safetensors"]
+
+
 def test_several_roots_are_one_catalog_and_the_first_wins(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     write_model(one / "Stable-Diffusion" / "both.safetensors", title="of one")

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import pickle
 import struct
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from swarm.base.errors import BadInput
 from swarm.catalog.hashing import tensor_hash
@@ -68,6 +71,17 @@ def test_what_is_no_model_is_refused_by_name(tmp_path: Path, content: bytes, sen
     with pytest.raises(BadInput, match=sentence) as refusal:
         read_header(tmp_path / "odd name.safetensors", "folder/odd name.safetensors")
     assert "'folder/odd name.safetensors'" in refusal.value.sentence
+
+
+@given(st.binary(max_size=300))
+@settings(max_examples=300, deadline=None)
+def test_random_bytes_never_do_more_than_be_refused(content: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        for start in (b"", b"GGUF\x03\0\0\0", len(content).to_bytes(8, "little")):
+            path = Path(folder) / "m.safetensors"
+            path.write_bytes(start + content)
+            with suppress(BadInput):
+                read_header(path)
 
 
 def test_metadata_that_is_not_text_is_left_out(tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ ORDERS = {
     "ipndm": 2,
     "ipndm_v": 2,
     "res_multistep": 2,
+    "uni_pc": 2,
+    "uni_pc_bh2": 2,
     "gradient_estimation": 1,
 }
 NOISY_ORDERS = {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from itertools import islice
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm.base.paths import clean_output_path
+from swarm.base.paths import clean_output_path, is_hidden, under
 from swarm.outputs.naming import candidates, hash_token, output_path, time_tokens
 
 TOKENS = {
@@ -79,12 +80,17 @@ def test_the_counter_survives_the_length_limit() -> None:
     assert all(len(part.encode()) <= 210 for path in paths for part in path.split("/"))
 
 
-@given(st.text(), st.text(), st.booleans())
+PIECES = st.sampled_from(
+    ["/", ".", "..", "con", "%41", "é" * 60, " ", "[number]", "[prompt]", "x", ":", "\\", "\ud800"]
+)
+TEXTS = st.text() | st.lists(PIECES, max_size=40).map("".join)
+
+
+@given(TEXTS, TEXTS, st.booleans())
 def test_every_path_can_be_saved_and_found_again(template: str, prompt: str, unsafe: bool) -> None:
     path = output_path(template + "[prompt]", {"prompt": prompt}, allow_unsafe=unsafe)
-    assert path and clean_output_path(path) == path
-    assert len(path.split("/")) <= 16
-    path.encode()
+    assert path and clean_output_path(path) == path and not is_hidden(path)
+    under(Path("/"), f"{path}-1000000.webp")
 
 
 def test_hashes_are_four_bytes_of_sha256() -> None:

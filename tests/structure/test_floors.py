@@ -10,8 +10,8 @@ from tests.structure.sources import ROOT, Source, imported, sources
 
 FLOORS = {
     **dict.fromkeys(["base"], 0),
-    **dict.fromkeys(["access", "media", "prompt", "diffusion", "architectures", "settings", "extend"], 1),
-    **dict.fromkeys(["params"], 2),
+    **dict.fromkeys(["access", "media", "prompt", "diffusion", "settings", "extend"], 1),
+    **dict.fromkeys(["architectures", "params"], 2),
     **dict.fromkeys(["jobs"], 3),
     **dict.fromkeys(["features"], 4),
     **dict.fromkeys(["accounts", "catalog", "outputs", "queue"], 5),
@@ -19,9 +19,10 @@ FLOORS = {
     **dict.fromkeys(["generation"], 7),
     **dict.fromkeys(["state"], 8),
     **dict.fromkeys(["api", "web"], 9),
-    **dict.fromkeys(["ext", "app", "cli", "lock", "starter", "__main__"], 10),
+    **dict.fromkeys(["ext", "app", "cli", "devices", "lock", "starter", "__main__"], 10),
 }
-"""Floor of each package. The loader of extensions needs only `base`, so that the engine can use it, too."""
+"""Floor of each package. The loader of extensions needs only `base`, so that the engine can use it, too;
+an architecture names the sigma table of `diffusion` that it was trained with, so it stands above."""
 
 ENGINE_SEES = 4
 """The engine runs in a process of its own: it shares what crosses to it, no stores and no server."""

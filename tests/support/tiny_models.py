@@ -100,7 +100,7 @@ def tiny_sd(seed: int = 0, *, vae_levels: int = 4) -> Tiny:
         down_block_types=("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
         up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
     )
-    return Tiny(unet=unet.eval(), vae=_vae(vae_levels, 0.18215), text=(CLIPTextModel(_clip(32, 2)).eval(),))
+    return Tiny(unet=_attentive(unet), vae=_vae(vae_levels, 0.18215), text=(CLIPTextModel(_clip(32, 2)).eval(),))
 
 
 def tiny_sdxl(seed: int = 0) -> Tiny:
@@ -120,7 +120,17 @@ def tiny_sdxl(seed: int = 0) -> Tiny:
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
     )
     first, second = CLIPTextModel(_clip(32, 2)), CLIPTextModelWithProjection(_clip(64, 3, "gelu"))
-    return Tiny(unet=unet.eval(), vae=_vae(4, 0.13025), text=(first.eval(), second.eval()))
+    return Tiny(unet=_attentive(unet), vae=_vae(4, 0.13025), text=(first.eval(), second.eval()))
+
+
+def _attentive(unet: UNet2DConditionModel) -> UNet2DConditionModel:
+    """Random weights hardly listen to the prompt; louder cross-attention and output make mistakes there visible."""
+    with torch.no_grad():
+        unet.conv_out.weight.mul_(6.0)
+        for name, module in unet.named_modules():
+            if name.endswith(("attn2.to_out.0", "attn2.to_v")):
+                module.weight.mul_(4.0)
+    return unet.eval()
 
 
 def _vae(levels: int, scale: float) -> AutoencoderKL:

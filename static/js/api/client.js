@@ -36,9 +36,9 @@ export class Client {
 
   /** Replace `stale`. Of several calls that were refused together, the first one asks for a new session. */
   async renew(stale) {
-    if ((await this.session()).session_id === stale.session_id) {
-      this.#session = this.#open()
-    }
+    const asked = this.session()
+    const isStale = (await asked).session_id === stale.session_id
+    if (isStale && this.#session === asked) this.#session = this.#open()
     return this.#session
   }
 

@@ -6,7 +6,12 @@ import { element, html, render } from "../lib/html.js"
 import { icon } from "../lib/icons.js"
 import { roving } from "../lib/roving.js"
 import { generation, selection } from "../state/app.js"
+import { readMetadata } from "../state/metadata.js"
 import { watch } from "../state/store.js"
+
+function promptOf(picture) {
+  return readMetadata(picture.metadata)?.params.prompt || "a picture"
+}
 
 class BatchStrip extends HTMLElement {
   #stop
@@ -57,7 +62,7 @@ class BatchStrip extends HTMLElement {
     tile.querySelector("progress").value = picture.percent
     tile.querySelector("progress").hidden = picture.isDone
     tile.classList.toggle("is-live", !picture.isDone)
-    attribute(tile, "aria-label", picture.isDone ? "Finished picture" : `Picture in progress, ${percent(Math.floor(picture.percent * 4) / 4)}`)
+    attribute(tile, "aria-label", picture.isDone ? `Finished: ${promptOf(picture)}` : `Picture in progress, ${percent(Math.floor(picture.percent * 4) / 4)}`)
     attribute(tile, "aria-pressed", String(selection.current?.key === picture.key))
   }
 

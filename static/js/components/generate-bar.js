@@ -9,6 +9,7 @@ import { watch } from "../state/store.js"
 import { allowed } from "../fields/number.js"
 
 const SPOKEN_SHARE = 0.25
+const TITLE = document.title
 
 class GenerateBar extends HTMLElement {
   #stop
@@ -76,6 +77,7 @@ class GenerateBar extends HTMLElement {
     const bar = this.querySelector("progress")
     const left = secondsLeft === null ? "" : ` · about ${duration(secondsLeft)} left`
     bar.value = fraction
+    document.title = generation.isRunning ? `${percent(fraction)} · ${TITLE}` : TITLE
     this.querySelector("[data-part=progress]").textContent = generation.isRunning ? `${done} of ${expected} · ${percent(fraction)}${left}` : ""
     this.#speak(generation.isRunning ? `${done} of ${counted(expected, "picture")} done, ${percent(Math.floor(fraction / SPOKEN_SHARE) * SPOKEN_SHARE)}` : "")
   }

@@ -16,6 +16,7 @@ class HistoryBrowser extends HTMLElement {
   #focus
   #shown = PAGE
   #onSight
+  #marked
 
   connectedCallback() {
     this.#stop = new AbortController()
@@ -74,6 +75,7 @@ class HistoryBrowser extends HTMLElement {
     empty.hidden = pictures.length > 0
     empty.textContent = history.failure ?? (history.isLoading ? "Reading the history …" : history.search ? "No picture matches." : "Your pictures will appear here.")
     this.#focus.refresh()
+    this.#marked = undefined
     this.#mark()
   }
 
@@ -99,7 +101,9 @@ class HistoryBrowser extends HTMLElement {
   }
 
   #mark() {
-    const path = selection.current?.path
+    const path = selection.current?.path ?? null
+    if (path === this.#marked) return
+    this.#marked = path
     for (const thumb of this.querySelectorAll(".thumb")) attribute(thumb, "aria-pressed", String(thumb.dataset.key === path))
   }
 

@@ -57,6 +57,7 @@ class ModelPicker extends HTMLElement {
   #listen() {
     const dialog = this.querySelector("dialog")
     this.querySelector(".model-current").addEventListener("click", () => {
+      this.querySelector("[type=search]").value = ""
       this.#cards()
       dialog.showModal()
     })

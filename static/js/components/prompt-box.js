@@ -15,7 +15,7 @@ class PromptBox extends HTMLElement {
     render(this, html`
       <div class="prompt-part">
         <label for="prompt">Prompt</label>
-        <textarea id="prompt" rows="2" placeholder="Describe the picture" autofocus></textarea>
+        <textarea id="prompt" rows="2" placeholder="Describe the picture"></textarea>
       </div>
       <div class="prompt-part prompt-part--negative">
         <label for="negativeprompt">Negative prompt</label>
@@ -28,6 +28,8 @@ class PromptBox extends HTMLElement {
       generate()
     }, { signal })
     watch(params, () => this.#draw(), signal)
+    // Not on touch screens, where it would open the keyboard over the page.
+    if (matchMedia("(hover: hover)").matches) this.querySelector("#prompt").focus({ preventScroll: true })
   }
 
   disconnectedCallback() {

@@ -72,7 +72,6 @@ class PictureField {
   act(name) {
     if (name === "clear") this.#change("")
     if (name === "size" && this.#size) {
-      params.set("aspectratio", "Custom")
       params.set("width", String(this.#size.width))
       params.set("height", String(this.#size.height))
     }

@@ -1,6 +1,6 @@
 /** What can be done with a picture, wherever it is shown. */
 
-import { fetchDataUrl } from "../lib/files.js"
+import { dataUrl, fetchDataUrl } from "../lib/files.js"
 import { client, generation, history, may, notices, params, selection } from "./app.js"
 import { readMetadata } from "./metadata.js"
 
@@ -56,8 +56,17 @@ export function canStartFrom(_picture) {
 
 /** Take this picture as the init image. */
 export function startFrom(picture) {
+  return take(() => fetchDataUrl(picture.url))
+}
+
+/** Take a picture file of this computer as the init image; null does nothing. */
+export async function startFromFile(file) {
+  if (file && params.has("initimage")) await take(() => dataUrl(file))
+}
+
+function take(read) {
   return attempt(async () => {
-    params.set("initimage", await fetchDataUrl(picture.url))
+    params.set("initimage", await read())
     notices.say("This picture is now the init image.")
   })
 }

@@ -11,6 +11,7 @@ import { Selection } from "./selection.js"
 import { Store } from "./store.js"
 
 const MODEL_DEPTH = 20
+const INTERRUPTED = "Generation session interrupted."
 
 export const settings = memory("local")
 export const client = new Client({ base: document.baseURI, fetch: (...request) => fetch(...request), memory: memory("session") })
@@ -74,7 +75,7 @@ export async function interrupt() {
 
 function connect() {
   generation.addEventListener("status", ({ detail }) => connection.take(detail))
-  generation.addEventListener("refused", ({ detail }) => notices.fail(detail))
+  generation.addEventListener("refused", ({ detail }) => (detail === INTERRUPTED ? notices.say(detail) : notices.fail(detail)))
   generation.addEventListener("picture", ({ detail }) => history.add(detail))
   generation.addEventListener("idle", () => connection.poll())
   generation.addEventListener("change", showNewest)

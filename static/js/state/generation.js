@@ -30,7 +30,7 @@ export class Generation extends EventTarget {
   #finished = { done: 0, expected: 0 }
   #since = null
 
-  /** @type {(import("../api/types.js").Picture & {run: string, percent: number, isDone: boolean})[]} in the order they appeared */
+  /** @type {(import("../api/types.js").Picture & {run: string, index: number, percent: number, isDone: boolean})[]} */
   pictures = []
 
   constructor({ client, generate = stream, now = () => Date.now() }) {
@@ -108,7 +108,7 @@ export class Generation extends EventTarget {
     this.#since ??= this.#now()
     const known = this.pictures.find((picture) => picture.key === run.key(index))
     if (known?.isDone) return
-    const before = known ?? { key: run.key(index), run: run.id, url: null, preview: null, path: null, metadata: null, starred: false, isDone: false, percent: 0 }
+    const before = known ?? { key: run.key(index), run: run.id, index: Number(index), url: null, preview: null, path: null, metadata: null, starred: false, isDone: false, percent: 0 }
     this.#put({
       ...before,
       percent: percent || before.percent,
@@ -118,8 +118,8 @@ export class Generation extends EventTarget {
   }
 
   #image(run, message, session) {
-    const picture = { ...fromImage(message, run.key(message.batch_index), session), run: run.id, percent: 1, isDone: true }
-    if (Number(message.batch_index) >= 0) run.done += 1
+    const picture = { ...fromImage(message, run.key(message.batch_index), session), run: run.id, index: Number(message.batch_index), percent: 1, isDone: true }
+    if (picture.index >= 0) run.done += 1
     this.#put(picture)
     this.#fire("picture", picture)
   }
@@ -132,9 +132,14 @@ export class Generation extends EventTarget {
 
   #put(picture) {
     const index = this.pictures.findIndex((known) => known.key === picture.key)
-    if (index < 0) this.pictures = [...this.pictures, picture].slice(-KEPT)
-    else this.pictures = this.pictures.with(index, picture)
+    this.pictures = index < 0 ? this.#inserted(picture).slice(-KEPT) : this.pictures.with(index, picture)
     this.#changed()
+  }
+
+  /** Pictures of one run stand in the order of their numbers, however they arrive; grids and intermediate ones come last. */
+  #inserted(picture) {
+    const place = picture.index < 0 ? -1 : this.pictures.findIndex((known) => known.run === picture.run && (known.index < 0 || known.index > picture.index))
+    return place < 0 ? [...this.pictures, picture] : this.pictures.toSpliced(place, 0, picture)
   }
 
   #end(run) {

@@ -14,6 +14,14 @@ function protectLongNumbers(text) {
 /** @returns {{params: Record<string, any>, extra: Record<string, any>, starred: boolean} | null} null when the text says nothing. */
 export function readMetadata(text) {
   if (!text) return null
+  if (text !== latest.text) latest = { text, metadata: parsed(text) }
+  return latest.metadata
+}
+
+// The same picture is asked about by many, one after the other.
+let latest = { text: null, metadata: null }
+
+function parsed(text) {
   try {
     const tree = JSON.parse(protectLongNumbers(text))
     return { params: tree.sui_image_params ?? {}, extra: tree.sui_extra_data ?? {}, starred: tree.is_starred === true }

@@ -6,6 +6,7 @@ import { isChanged, isOn, isRemembered, isShown, isSupported, isUnlocked, reques
 
 const NONE = { values: {}, on: {}, groups: {} }
 const CUSTOM = "Custom"
+const SIDES = new Set(["width", "height"])
 const COMPAT_FLAGS = [["stable-diffusion-xl", "sdxl"], ["stable-diffusion-v3", "sd3"], ["flux-1", "flux-dev"], ["stable-cascade", "cascade"]]
 
 export class Params extends EventTarget {
@@ -70,6 +71,7 @@ export class Params extends EventTarget {
 
   value(id) {
     const param = this.params.get(id)
+    if (SIDES.has(id) && this.size) return String(this.size[id])
     return param ? valueOf(param, this.#choices) : undefined
   }
 
@@ -90,7 +92,7 @@ export class Params extends EventTarget {
   }
 
   isShown(param) {
-    if (this.size && (param.id === "width" || param.id === "height") && !this.search) return false
+    if (SIDES.has(param.id) && this.size && !this.search) return false
     return isShown(param, { ...this.#rules(), advanced: this.advanced, search: this.search })
   }
 
@@ -110,13 +112,20 @@ export class Params extends EventTarget {
   /** Choose a value. That also switches on the parameter and the groups around it, since a choice is meant. */
   set(id, value) {
     const param = this.params.get(id)
-    const values = { ...this.#choices.values, [id]: value }
+    const values = { ...this.#choices.values, ...this.#freed(id, value), [id]: value }
     const on = param?.toggleable ? { ...this.#choices.on, [id]: true } : this.#choices.on
     const groups = { ...this.#choices.groups }
     for (let group = this.groups.get(param?.group); group; group = this.groups.get(group.parent)) {
       if (group.toggles) groups[group.id] = true
     }
     this.#choose({ values, on, groups })
+  }
+
+  /** Choosing a side, or no ratio, begins with the size that the ratio gave. */
+  #freed(id, value) {
+    const { size } = this
+    if (!size || !(SIDES.has(id) || (id === "aspectratio" && value === CUSTOM))) return {}
+    return { aspectratio: CUSTOM, width: String(size.width), height: String(size.height) }
   }
 
   toggle(id, isOn) {

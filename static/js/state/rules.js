@@ -26,8 +26,11 @@ export function defaultOf(param) {
   return param.default ?? ""
 }
 
+/** The chosen value; a remembered one that the server no longer offers gives way to the default. */
 export function valueOf(param, choices) {
-  return choices.values[param.id] ?? defaultOf(param)
+  const chosen = choices.values[param.id]
+  const isGone = param.type === "dropdown" && param.values && !param.values.includes(chosen)
+  return chosen === undefined || isGone ? defaultOf(param) : chosen
 }
 
 /** Do two values mean the same? "7" and "7.0" do. */

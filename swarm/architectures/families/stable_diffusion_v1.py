@@ -50,9 +50,10 @@ def is_lora_sdxl(header: Header) -> bool:
 
 def lora_text_width(header: Header) -> int | None:
     """Width of the prompt embedding a UNet LoRA reads: 768, 1024 and 2048 tell the Stable Diffusions apart."""
-    for name, tensor in header.tensors.items():
-        if ("attn2_to_k" in name or "attn2.to_k" in name) and name.endswith(_LORA_INPUTS) and len(tensor.shape) >= 2:
-            return tensor.shape[1]
+    for name in header.tensors:
+        if ("attn2_to_k" in name or "attn2.to_k" in name) and name.endswith(_LORA_INPUTS):
+            shape = header.tensors[name].shape
+            return shape[1] if len(shape) > 1 else None
     return None
 
 

@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import expm1, factorial, log
 
 from swarm.diffusion.sampler import Denoise, Latent, Noise, SamplerRun, sampler, weighted
 
 _ORDER = 3
-_FLOOR = 0.001  # stands for a last sigma of 0, where -ln sigma has no value
 
 
 def _run(x: Latent, sigmas: Sequence[float], noise: Noise, *, bh2: bool) -> SamplerRun:
-    """Each prediction corrects the step that led to it, then the next step is predicted from the last few."""
-    levels = [sigma or _FLOOR for sigma in sigmas]
-    steps = len(levels) - 1
+    """Each prediction corrects the step that led to it, then the next step is predicted from the last few.
+
+    The order rises over the first steps and falls over the last ones; a last step to 0 is the prediction itself.
+    """
+    steps = len(sigmas) - 1
     past: list[tuple[float, Latent]] = []  # (-ln sigma, prediction), newest first
     start, order = x, 0
-    for step in range(steps):
-        denoised = yield Denoise(x, levels[step], step)
+    for step, (sigma, nxt) in enumerate(pairwise(sigmas)):
+        denoised = yield Denoise(x, sigma, step)
+        if nxt == 0:
+            return denoised
         if past:
-            x = _step(start, levels[step - 1], levels[step], past[:order], denoised, bh2=bh2)
-        past = [(-log(levels[step]), denoised), *past[: _ORDER - 1]]
+            x = _step(start, sigmas[step - 1], sigma, past[:order], denoised, bh2=bh2)
+        past = [(-log(sigma), denoised), *past[: _ORDER - 1]]
         start, order = x, min(len(past), steps - step, max(steps - 1, 1))
-        x = _step(start, levels[step], levels[step + 1], past[:order], None, bh2=bh2)
+        x = _step(start, sigma, nxt, past[:order], None, bh2=bh2)
     return x
+
+
+@sampler("uni_pc", "UniPC", order=200, discards_penultimate=True)
+def uni_pc(x: Latent, sigmas: Sequence[float], noise: Noise) -> SamplerRun:
+    """Predictor and corrector of up to third order with one model call a step; good at few steps."""
+    return (yield from _run(x, sigmas, noise, bh2=False))
+
+
+@sampler("uni_pc_bh2", "UniPC BH2", order=210, discards_penultimate=True)
+def uni_pc_bh2(x: Latent, sigmas: Sequence[float], noise: Noise) -> SamplerRun:
+    """UniPC with the exponential form of its step weight; the better one at guidance as it is commonly used."""
+    return (yield from _run(x, sigmas, noise, bh2=True))
 
 
 def _step(
@@ -45,13 +61,13 @@ def _step(
     if ahead is not None:
         ratios.append(1.0)
         differences.append(ahead - now)
-    weights = _weights(ratios, h, b_h, corrects=ahead is not None)
+    weights = _weights(ratios, h, b_h)
     terms = [(target / sigma, x), (-expm1(-h), now)]
     return weighted([*terms, *((-b_h * weight, change) for weight, change in zip(weights, differences, strict=True))])
 
 
-def _weights(ratios: Sequence[float], h: float, b_h: float, *, corrects: bool) -> list[float]:
-    """Weights that integrate polynomials of -ln sigma exactly; of first order they are 1/2, whatever h (the paper's)."""
+def _weights(ratios: Sequence[float], h: float, b_h: float) -> list[float]:
+    """Weights that integrate polynomials of -ln sigma exactly; a single one is 1/2 whatever h, as in the paper."""
     count = len(ratios)
     if count == 1:
         return [0.5]

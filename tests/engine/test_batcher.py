@@ -1,0 +1,148 @@
+"""Sharing model calls changes nothing but the time: pictures, order, cancelling, failures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+import torch
+
+from swarm.engine.adapters.unet import Row, alike
+from swarm.jobs.events import ImageDone, LoadingModel, Preview, StepDone
+from swarm.jobs.frames import Free, Freed, JobDone, Load, Loaded
+from swarm.jobs.job import ModelFile
+from swarm.jobs.stage import Conditioning
+from tests.engine.conftest import SD, XL, Bench, new_bench
+
+pytestmark = pytest.mark.torch
+
+MIXED = (
+    {"prompt": "a fox", "steps": 3, "cfgscale": 6.0, "sampler": "euler", "scheduler": "karras"},
+    {"prompt": "a boat " * 60, "steps": 5, "cfgscale": 1.0, "sampler": "heun"},
+    {
+        "prompt": "a (red:1.4) house <break> snow",
+        "steps": 4,
+        "cfgscale": 9.0,
+        "sampler": "dpmpp_2m",
+        "scheduler": "karras",
+    },
+    {"prompt": "[cat|dog] on a hill", "steps": 4, "cfgscale": 4.0, "sampler": "euler_ancestral"},
+)
+
+
+@pytest.mark.parametrize("family", [SD, XL])
+def test_pictures_do_not_depend_on_their_company(bench: Bench, files: Mapping[str, ModelFile], family: str) -> None:
+    alone = [bench.picture(files[family], seed, **values) for seed, values in enumerate(MIXED)]
+    ids = [bench.submit(files[family], (seed,), **values) for seed, values in enumerate(MIXED)]
+    bench.finish()
+    for id, expected in zip(ids, alone, strict=True):
+        assert (bench.pixels(id) - expected).abs().max() <= 1.0
+    assert len({tuple(picture.flatten().tolist()) for picture in alone}) == len(alone)
+
+
+def test_the_same_request_gives_the_same_bits(bench: Bench, files: Mapping[str, ModelFile]) -> None:
+    first = bench.picture(files[SD], 5, sampler="dpmpp_2m_sde")
+    assert torch.equal(first, bench.picture(files[SD], 5, sampler="dpmpp_2m_sde"))
+    assert not torch.equal(first, bench.picture(files[SD], 6, sampler="dpmpp_2m_sde"))
+
+
+def test_a_picture_that_arrives_while_another_runs_shares_its_next_call(
+    bench: Bench, files: Mapping[str, ModelFile]
+) -> None:
+    bench.picture(files[SD])
+    first = bench.submit(files[SD], steps=8)
+    while len([event for event in bench.events(first) if isinstance(event, StepDone)]) < 2:
+        bench.turn()
+    second = bench.submit(files[SD], steps=2)
+    bench.turn()
+    bench.turn()
+    assert bench.batcher.running_pictures == 2
+    bench.finish()
+    order = [id for id, answers in bench.said.items() if any(isinstance(answer, JobDone) for answer in answers)]
+    assert {first, second} <= set(order)
+    assert bench.pixels(second).shape == bench.pixels(first).shape
+
+
+def test_a_job_of_several_pictures_is_its_pictures(bench: Bench, files: Mapping[str, ModelFile]) -> None:
+    id = bench.submit(files[SD], (4, 5, 6))
+    bench.finish()
+    for index, seed in enumerate((4, 5, 6)):
+        assert (bench.pixels(id, index) - bench.picture(files[SD], seed)).abs().max() <= 1.0
+
+
+def test_progress_comes_before_the_picture_and_a_preview_too(bench: Bench, files: Mapping[str, ModelFile]) -> None:
+    id = bench.submit(files[SD], steps=4)
+    bench.finish()
+    events = bench.events(id)
+    kinds = [type(event) for event in events if not isinstance(event, LoadingModel)]
+    steps = [event for event in events if isinstance(event, StepDone)]
+    assert kinds[0] is StepDone
+    assert kinds[-1] is ImageDone
+    assert kinds.index(Preview) < kinds.index(ImageDone)
+    assert [event.done for event in steps] == [1, 2, 3, 4]
+    assert 0 < steps[0].overall < steps[-1].overall == 1.0
+    preview = next(event for event in events if isinstance(event, Preview))
+    assert preview.picture.data.startswith(b"\xff\xd8")
+
+
+def test_a_cancelled_picture_stops_between_calls(bench: Bench, files: Mapping[str, ModelFile]) -> None:
+    gone, kept = bench.submit(files[SD], steps=500), bench.submit(files[SD], (2,), steps=3)
+    while not bench.events(gone):
+        bench.turn()
+    bench.cancel(gone)
+    bench.finish()
+    assert not any(isinstance(event, ImageDone) for event in bench.events(gone))
+    assert (bench.pixels(kept) - bench.picture(files[SD], 2, steps=3)).abs().max() <= 1.0
+    assert not bench.batcher.is_busy
+
+
+def test_a_broken_request_fails_alone(bench: Bench, files: Mapping[str, ModelFile]) -> None:
+    good = bench.submit(files[SD])
+    bad = bench.submit(files[SD], sampler="no_such_sampler")
+    nameless = bench.submit(ModelFile(name="gone", path=files[SD].path.with_name("gone"), family=None, stamp="1"))
+    bench.finish()
+    assert bench.pixels(good) is not None
+    assert bench.failure(bad).kind == "failed"
+    assert bench.failure(nameless).kind == "bad_input"
+    assert "gone" in bench.failure(nameless).sentence
+
+
+def test_two_models_take_turns_and_both_finish(fresh: Bench, files: Mapping[str, ModelFile]) -> None:
+    ids = [fresh.submit(files[family], (seed,)) for seed in range(2) for family in (SD, XL)]
+    fresh.finish()
+    assert all(fresh.pixels(id) is not None for id in ids)
+    assert all(isinstance(fresh.events(id)[0], LoadingModel) for id in ids)
+
+
+def test_loading_ahead_and_freeing(fresh: Bench, files: Mapping[str, ModelFile]) -> None:
+    fresh.send(Load(model=files[SD]))
+    fresh.turn()
+    assert fresh.models.is_loaded(files[SD])
+    id = fresh.submit(files[SD])
+    fresh.finish()
+    assert not any(isinstance(event, LoadingModel) for event in fresh.events(id))
+    fresh.send(Free(system_ram=True))
+    fresh.send(Free(system_ram=True))
+    fresh.turn()
+    assert fresh.other == [Loaded(name=files[SD].name), Freed(freed=True), Freed(freed=False)]
+
+
+def test_calls_respect_their_limit(files: Mapping[str, ModelFile]) -> None:
+    with torch.inference_mode():
+        narrow, wide = new_bench(limit=2), new_bench(limit=16)
+        ids = [[bench.submit(files[SD], (seed,)) for seed in range(3)] for bench in (narrow, wide)]
+        turns = [0, 0]
+        for number, bench in enumerate((narrow, wide)):
+            while bench.turn():
+                turns[number] += 1
+        assert turns[0] > turns[1]
+        for one, other in zip(*ids, strict=True):
+            assert (narrow.pixels(one) - wide.pixels(other)).abs().max() <= 1.0
+
+
+def test_prompts_whose_common_length_would_be_long_are_asked_apart() -> None:
+    def row(chunks: int) -> Row:
+        return Row(x=torch.zeros(1), timestep=0.0, conditioning=Conditioning(tokens=torch.zeros(1, 77 * chunks, 4)))
+
+    assert alike([row(1), row(2), row(3)]) == [[0, 1, 2]]
+    assert alike([row(5), row(7), row(1)]) == [[1, 2], [0]]
