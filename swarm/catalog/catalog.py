@@ -91,19 +91,23 @@ class Catalog:
 
     def model_hash(self, entry: ModelEntry) -> str | None:
         """`0x` and the SHA-256 of the tensor data, remembered; None for formats without. Blocking, may take long."""
+        known = self.known_hash(entry)
+        if known is not None or entry.problem is not None or entry.is_folder:
+            return known
         with self._hashing:
             known = self.known_hash(entry)
-            if known is not None or entry.problem is not None or entry.is_folder:
-                return known
-            try:
-                hash = tensor_hash(entry.path, entry.name)
-            except OSError as error:
-                logger.warning("The model %s cannot be hashed: %s", entry.path, error)
-                return None
-            if hash is not None:
-                self._cache.remember_hash(entry.path, entry.stamp, hash)
-                self._hashes[str(entry.path)] = entry.stamp, hash
-            return hash
+            return known if known is not None else self._hashed(entry)
+
+    def _hashed(self, entry: ModelEntry) -> str | None:
+        try:
+            hash = tensor_hash(entry.path, entry.name)
+        except OSError as error:
+            logger.warning("The model %s cannot be hashed: %s", entry.path, error)
+            return None
+        if hash is not None:
+            self._cache.remember_hash(entry.path, entry.stamp, hash)
+            self._hashes[str(entry.path)] = entry.stamp, hash
+        return hash
 
     def preview(self, entry: ModelEntry) -> Picture | None:
         """The model's picture: from its metadata, else the file beside it, made small. Blocking."""

@@ -52,7 +52,7 @@ class WholePipelines:
         try:
             dtype = torch.bfloat16 if self._device.is_cuda else torch.float32
             pipe = DiffusionPipeline.from_pretrained(str(file.path), local_files_only=True, dtype=dtype)
-        except (OSError, ValueError, RuntimeError, AttributeError, ImportError, KeyError) as error:
+        except (OSError, ValueError, RuntimeError, AttributeError, TypeError, ImportError, KeyError) as error:
             raise BadInput(f"The model folder '{file.name}' cannot be loaded: {error}") from None
         pipe.to(self._device.place)
         pipe.set_progress_bar_config(disable=True)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
 
 import diffusers
 import torch
 import transformers
 
+import swarm
 import swarm.architectures
 import swarm.diffusion
 import swarm.features
 from swarm.architectures.architecture import Architecture
-from swarm.base.registry import collect
+from swarm.base.registry import Declared, Registry, collect, declared_in
 from swarm.diffusion.sampler import Sampler
 from swarm.diffusion.schedule import Schedule
 from swarm.engine.batcher import Batcher
@@ -23,18 +26,29 @@ from swarm.engine.memory import Models
 from swarm.engine.pipeline import WholePipelines
 from swarm.engine.runner import Methods
 from swarm.engine.worker import Worker
+from swarm.extend.load import load_extensions
 from swarm.jobs.frames import Ready
 from swarm.jobs.stage import StageFunction
+
+T = TypeVar("T", bound=Declared)
 
 FEATURES = ("comfyui", "variation_seed", "endstepsearly", "folderslash")
 
 
-def methods() -> Methods:
-    """Samplers, schedules and stages that are declared in the program."""
+EXTENSIONS = Path(swarm.__file__).resolve().parents[1] / "extensions"
+
+
+def methods(extensions: Path = EXTENSIONS) -> Methods:
+    """Samplers, schedules and stages that the program and its extensions declare."""
+    modules = [module for extension in load_extensions(extensions) for module in extension.modules]
+
+    def also(kind: type[T]) -> Registry[T]:
+        return Registry(pair for module in modules for pair in declared_in(module, kind))
+
     return Methods(
-        samplers=collect(swarm.diffusion, Sampler),
-        schedules=collect(swarm.diffusion, Schedule),
-        stages=list(collect(swarm.features, StageFunction).values()),
+        samplers=collect(swarm.diffusion, Sampler).joined(also(Sampler)),
+        schedules=collect(swarm.diffusion, Schedule).joined(also(Schedule)),
+        stages=list(collect(swarm.features, StageFunction).joined(also(StageFunction)).values()),
     )
 
 

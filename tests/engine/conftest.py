@@ -115,7 +115,7 @@ def tiny() -> Mapping[str, Tiny]:
 def files(tiny: Mapping[str, Tiny], tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, ModelFile]:
     """The tiny models as single files."""
     folder = tmp_path_factory.mktemp("models")
-    made = {}
+    made: dict[str, ModelFile] = {}
     for name, model in tiny.items():
         path = model.save_single_file(folder / f"{name.split('-')[-1]}-{len(made)}.safetensors")
         made[name] = ModelFile(name=path.name, path=path, family=XL if name == XL else SD, stamp="1")

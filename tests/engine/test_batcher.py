@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from tests.engine.conftest import SD, XL, Bench, new_bench
 
 pytestmark = pytest.mark.torch
 
-MIXED = (
+MIXED: tuple[dict[str, Any], ...] = (
     {"prompt": "a fox", "steps": 3, "cfgscale": 6.0, "sampler": "euler", "scheduler": "karras"},
     {"prompt": "a boat " * 60, "steps": 5, "cfgscale": 1.0, "sampler": "heun"},
     {

@@ -14,7 +14,11 @@ from swarm.jobs.job import ModelFile
 from tests.engine.conftest import SD, Bench
 from tests.support.tiny_models import Tiny
 
-pytestmark = pytest.mark.torch
+pytestmark = [
+    pytest.mark.torch,
+    # diffusers' own schedulers call numpy in a way that numpy warns about.
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -95,6 +95,7 @@ def tiny_sd(seed: int = 0, *, vae_levels: int = 4) -> Tiny:
     unet = UNet2DConditionModel(
         block_out_channels=(32, 64, 64, 64),
         layers_per_block=2,
+        sample_size=64,
         cross_attention_dim=32,
         attention_head_dim=8,
         down_block_types=("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
@@ -109,6 +110,7 @@ def tiny_sdxl(seed: int = 0) -> Tiny:
     unet = UNet2DConditionModel(
         block_out_channels=(32, 64, 64),
         layers_per_block=2,
+        sample_size=64,
         transformer_layers_per_block=(1, 1, 2),
         attention_head_dim=(1, 1, 1),
         use_linear_projection=True,

@@ -7,8 +7,7 @@ import logging
 from swarm.access.permissions import FUNDAMENTAL_MODEL_ACCESS, LOAD_MODELS_NOW
 from swarm.api.route import ApiSocket, Call, route
 from swarm.backends.backend import BackendStatus
-from swarm.backends.instance import BackendInstance
-from swarm.base.errors import BackendError, BadInput, NotFound
+from swarm.base.errors import BadInput, NotFound
 from swarm.base.json import Json, JsonObject
 from swarm.base.tasks import to_thread
 from swarm.catalog.catalog import Catalog
@@ -42,7 +41,7 @@ async def list_models(
     """
     _check_set(call.state.catalog, subtype)
     entries = call.state.catalog.entries(subtype)
-    listing = list_folder(entries, path, depth, sort_by=sortBy, reverse=sortReverse)
+    listing = await to_thread(list_folder, entries, path, depth, sort_by=sortBy, reverse=sortReverse)
     files = await to_thread(_objects, call.state, listing.entries, data_images=dataImages)
     return {"folders": list(listing.folders), "files": files}
 
@@ -69,14 +68,14 @@ async def list_loaded_models(call: Call) -> JsonObject:
 @route("SelectModel", permission=LOAD_MODELS_NOW, touches=True)
 async def select_model(call: Call, model: str, backendId: str | None = None) -> JsonObject:
     """Load a model now, on every running backend or only the one named: `{"success": true}`."""
-    file = await _chosen(call.state, model)
+    file = _chosen(call.state, model)
     return await _load_everywhere(call, file, backendId)
 
 
 @route("SelectModelWS", permission=LOAD_MODELS_NOW, websocket=True, touches=True)
 async def select_model_ws(call: Call, socket: ApiSocket, model: str) -> JsonObject | None:
     """Like SelectModel, on a socket: the session's status, the result, and the status again."""
-    file = await _chosen(call.state, model)
+    file = _chosen(call.state, model)
     await socket.send(call.state.generation.status(call.caller.id))
     await socket.send(await _load_everywhere(call, file, None))
     await socket.send(call.state.generation.status(call.caller.id))
@@ -98,27 +97,16 @@ def _find(catalog: Catalog, subtype: str, name: str) -> ModelEntry:
     return entry
 
 
-async def _chosen(state: AppState, name: str) -> ModelFile:
+def _chosen(state: AppState, name: str) -> ModelFile:
     """The checkpoint to load. Raises NotFound or BadInput, a broken file's own sentence included."""
     return state.catalog.model_file(_find(state.catalog, CHECKPOINTS, name))
 
 
 async def _load_everywhere(call: Call, file: ModelFile, backend_id: str | None) -> JsonObject:
     """One backend after the other, so that not every device reads the disk at once; one success is enough."""
-    chosen = [one for one in call.state.pool.instances() if backend_id in (None, "", str(one.id)) and _can_load(one)]
-    succeeded = False
     with call.state.generation.loading(call.caller):
-        for instance in chosen:
-            try:
-                await instance.backend.load(file)
-                succeeded = True
-            except BackendError as error:
-                logger.warning("Backend %s could not load %s: %s", instance.id, file.name, error)
+        succeeded = await call.state.dispatch.select(file, backend_id or None)
     return {"success": True} if succeeded else {"error": "Model failed to load."}
-
-
-def _can_load(instance: BackendInstance) -> bool:
-    return instance.enabled and instance.status is BackendStatus.RUNNING and instance.backend.max_usages > 0
 
 
 def _loaded(state: AppState) -> frozenset[str]:
