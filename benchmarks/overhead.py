@@ -22,13 +22,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+if not __package__:  # run as a file: let it find its neighbours, and not hide the library `requests`
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 from rich.console import Console
 from rich.table import Table
-from tests.support.tiny_models import tiny_sdxl
 
 from benchmarks.bare import Bare
 from benchmarks.serving import engine_server
 from tests.support.client import SwarmClient
+from tests.support.tiny_models import tiny_sdxl
 
 CLIENTS = 8
 CFG = 7.0

@@ -17,6 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+if not __package__:  # run as a file: let it find its neighbours, and not hide the library `requests`
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 from websockets.asyncio.client import connect
 
 from tests.support.client import SwarmClient

@@ -6,15 +6,15 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, create_task_group
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
@@ -30,8 +30,12 @@ import swarm.web
 from swarm import __version__
 from swarm.access.permission import Permission
 from swarm.access.role import default_roles
+from swarm.accounts.api_keys import ApiKeys
+from swarm.accounts.passwords import Passwords
+from swarm.accounts.presets import PresetStore
 from swarm.accounts.session import SessionStore
 from swarm.accounts.user import UserStore
+from swarm.accounts.userdata import UserData
 from swarm.api.dispatch import ApiRoute, Dispatch
 from swarm.api.guard import Guard
 from swarm.api.hosts import machine_names
@@ -42,9 +46,17 @@ from swarm.backends.dispatch import Dispatcher
 from swarm.backends.pool import BackendPool
 from swarm.base.database import Database
 from swarm.base.hooks import Hook, Hooks
+from swarm.base.logs import LogBuffer, show_level
+from swarm.base.machine import Machine
+from swarm.base.outgoing import Outgoing
 from swarm.base.registry import Declared, Registry, collect, declared_in
+from swarm.base.stopping import Stopping
 from swarm.base.tasks import to_thread
 from swarm.catalog.catalog import Catalog
+from swarm.catalog.download import Downloads
+from swarm.catalog.edit import ModelEditor
+from swarm.catalog.trash import Trash
+from swarm.catalog.wildcards import WildcardStore
 from swarm.devices import device_settings
 from swarm.diffusion.sampler import Sampler
 from swarm.diffusion.schedule import Schedule
@@ -55,6 +67,7 @@ from swarm.generation.spine import Spine
 from swarm.lock import FolderLock
 from swarm.outputs.history import History
 from swarm.outputs.index import HistoryIndex
+from swarm.outputs.places import Places
 from swarm.outputs.stars import Stars
 from swarm.outputs.store import OutputStore
 from swarm.params.param import Param
@@ -62,6 +75,7 @@ from swarm.params.registry import ParamRegistry
 from swarm.prompt.tag import PromptTag
 from swarm.queue.jobs import JobStore
 from swarm.settings.file import load_settings
+from swarm.settings.live import SettingsStore
 from swarm.settings.options import LaunchOptions
 from swarm.settings.server import ServerSettings
 from swarm.starter import place_starter
@@ -132,10 +146,14 @@ class Files:
 class Stores:
     """What is kept on disk."""
 
-    settings: ServerSettings
+    settings: SettingsStore
+    user_data: UserData
+    presets: PresetStore
     users: UserStore
     sessions: SessionStore
+    trash: Trash
     catalog: Catalog
+    wildcards: WildcardStore
     outputs: OutputStore
     queue: JobStore
 
@@ -143,22 +161,31 @@ class Stores:
 def open_stores(options: LaunchOptions, known: Declarations, files: Files) -> Stores:
     """Blocking: reads settings and migrates databases."""
     settings = load_settings(options.settings_file)
+    trash = Trash(options.data_dir / "Trash", time.time)
+    settings_file = None if options.lock_settings else options.settings_file
+    user_data = UserData(files.promises, time.time)
     users = UserStore(
         roles=default_roles(known.permissions.values()),
         defaults=settings.default_user,
         local_id=options.user_id,
         clock=time.time,
+        data=user_data,
     )
     return Stores(
-        settings=settings,
+        settings=SettingsStore(settings, settings_file),
+        user_data=user_data,
+        presets=PresetStore(files.promises),
         users=users,
         sessions=SessionStore(files.promises if options.persist else None, users, time.time),
+        trash=trash,
         catalog=Catalog(options.models_dirs, known.architectures, files.index, time.time),
+        wildcards=WildcardStore(options.data_dir / settings.paths.wildcards_folder, trash),
         outputs=OutputStore(
             options.output_dir,
             append_user=settings.paths.append_user_name_to_output_path,
             index=HistoryIndex(files.index),
             clock=time.time,
+            places=Places(files.index, time.time),
         ),
         queue=JobStore(files.promises, time.time),
     )
@@ -177,9 +204,9 @@ def make_pool(options: LaunchOptions, known: Declarations, settings: ServerSetti
 
 
 def make_spine(known: Declarations, stores: Stores, pool: BackendPool) -> Spine:
-    settings = stores.settings
+    settings = stores.settings.current
     return Spine(
-        settings=lambda: settings,
+        settings=lambda: stores.settings.current,
         params=known.params,
         tags=known.tags,
         shop=Shop(
@@ -191,7 +218,9 @@ def make_spine(known: Declarations, stores: Stores, pool: BackendPool) -> Spine:
             pool=pool,
             outputs=stores.outputs,
         ),
+        presets=stores.presets.texts,
         catalog=stores.catalog,
+        wildcards=stores.wildcards,
         outputs=stores.outputs,
         queue=stores.queue,
         pool=pool,
@@ -210,14 +239,26 @@ def make_spine(known: Declarations, stores: Stores, pool: BackendPool) -> Spine:
     )
 
 
-def make_state(options: LaunchOptions, known: Declarations, stores: Stores) -> AppState:
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What the program that runs the server gives it. `stop(restart)` ends it; None when it cannot be ended."""
+
+    logs: LogBuffer
+    stop: Callable[[bool], None] | None = None
+
+
+def make_state(options: LaunchOptions, known: Declarations, stores: Stores, around: Surroundings) -> AppState:
     """Every service of one server, wired up. Nothing runs yet."""
-    spine = make_spine(known, stores, make_pool(options, known, stores.settings))
+    spine = make_spine(known, stores, make_pool(options, known, stores.settings.current))
     return AppState(
         options=options,
-        settings=stores.settings,
+        settings_store=stores.settings,
         permissions=known.permissions,
         users=stores.users,
+        user_data=stores.user_data,
+        presets=stores.presets,
+        api_keys=ApiKeys(stores.user_data),
+        passwords=Passwords(stores.user_data, time.time),
         sessions=stores.sessions,
         params=known.params,
         samplers=known.samplers,
@@ -225,6 +266,14 @@ def make_state(options: LaunchOptions, known: Declarations, stores: Stores) -> A
         architectures=known.architectures,
         backend_types=known.backend_types,
         catalog=stores.catalog,
+        editor=ModelEditor(stores.catalog, stores.trash),
+        downloads=Downloads(
+            stores.catalog,
+            Outgoing(),
+            time.monotonic,
+            hosts=lambda: stores.settings.current.network.download_hosts.split(","),
+        ),
+        wildcards=stores.wildcards,
         outputs=stores.outputs,
         history=History(stores.outputs),
         stars=Stars(stores.outputs),
@@ -237,15 +286,35 @@ def make_state(options: LaunchOptions, known: Declarations, stores: Stores) -> A
         clock=time.time,
         version=__version__,
         server_id=str(uuid.uuid4()),
+        logs=around.logs,
+        machine=Machine(time.time),
+        stopping=Stopping(around.stop, time.time, control_minutes=options.require_control_within),
     )
 
 
-def build_app(options: LaunchOptions) -> ASGIApp:
+def follow_settings(state: AppState) -> None:
+    """Let what keeps a copy of settings hear of changes; everyone else reads `state.settings` anew each time."""
+
+    def follow(now: ServerSettings) -> None:
+        state.users.change_defaults(now.default_user)
+        state.outputs.append_user = now.paths.append_user_name_to_output_path
+        state.dispatch.timeout_seconds = now.backends.per_request_timeout_minutes * 60
+        state.dispatch.load_preference = now.backends.model_load_order_preference
+        state.pool.max_init_attempts = now.backends.max_backend_init_attempts
+        show_level(now.logs.log_level)
+
+    state.settings_store.on_change(follow)
+
+
+def build_app(options: LaunchOptions, around: Surroundings | None = None) -> ASGIApp:
     """The ASGI application of one server. Its lifespan starts and stops everything.
+
+    `around`: by default its own log buffer, and a server that only its program can end.
 
     Raises Refused when another server already uses the data folder, and DuplicateId for clashing declarations.
     """
     with ExitStack() as opened:
+        around = around or Surroundings(logs=opened.enter_context(_own_logs()))
         lock = FolderLock(options.data_dir)
         lock.acquire()
         opened.callback(lock.release)
@@ -256,20 +325,35 @@ def build_app(options: LaunchOptions) -> ASGIApp:
             index=Database(options.data_dir / "index.db", durable=False),
         )
         opened.callback(files.close)
-        state = make_state(options, known, open_stores(options, known, files))
+        state = make_state(options, known, open_stores(options, known, files), around)
+        follow_settings(state)
         closing = opened.pop_all()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         with closing:
             await to_thread(_prepare_folders, options, state)
-            async with state.pool.running(), state.generation.running(state.users.get_or_create):
+            running = state.generation.running(state.users.get_or_create)
+            async with state.pool.running(), running, create_task_group() as watchers:
+                watchers.start_soon(state.stopping.watch_control)
                 yield
+                watchers.cancel_scope.cancel()
 
     app = Starlette(
         routes=[ApiRoute(Dispatch(state, known.routes)), *page_routes(state, known.pages)], lifespan=lifespan
     )
     return Guard(app, network=lambda: state.settings.network, names=machine_names(options.host))
+
+
+@contextmanager
+def _own_logs() -> Iterator[LogBuffer]:
+    """A buffer that hears the lines of this process for as long as the app is there."""
+    buffer = LogBuffer()
+    logging.getLogger().addHandler(buffer)
+    try:
+        yield buffer
+    finally:
+        logging.getLogger().removeHandler(buffer)
 
 
 def _prepare_folders(options: LaunchOptions, state: AppState) -> None:
@@ -279,4 +363,5 @@ def _prepare_folders(options: LaunchOptions, state: AppState) -> None:
     if swept:
         logger.info("Removed %d half-written files of an earlier run.", swept)
     state.catalog.refresh()
+    state.wildcards.refresh()
     state.sessions.purge()

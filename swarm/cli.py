@@ -5,16 +5,17 @@ from __future__ import annotations
 import argparse
 import errno
 import logging
+import os
 import signal
 import socket
 import sys
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from swarm.base.errors import SwarmError
-from swarm.base.logs import level_of, set_up_logging
+from swarm.base.logs import LogBuffer, level_of, set_up_logging
 from swarm.settings.file import load_settings
 from swarm.settings.options import LaunchOptions
 from swarm.settings.server import LOG_LEVELS, NetworkSettings, ServerSettings
@@ -26,6 +27,7 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _LAUNCH_MODES = ("none", "web", "webinstall", "electron")
 _BAD_START = 1
 _BAD_FLAGS = 2
+_RESTART = 42
 
 
 class _CannotStart(SwarmError):
@@ -78,6 +80,14 @@ def _parser() -> _Parser:
     flag("--loglevel", type=_level, metavar="LEVEL", help=f"least important lines to show: {', '.join(LOG_LEVELS)}")
     flag("--user-id", default="local", metavar="NAME", help="who callers are when they do not say (default: local)")
     flag("--no-persist", type=_truth, nargs="?", const=True, default=False, help="keep sessions in memory only")
+    flag("--lock-settings", type=_truth, nargs="?", const=True, default=False, help="do not save changed settings")
+    flag(
+        "--require-control-within",
+        type=float,
+        metavar="MINUTES",
+        default=0.0,
+        help="stop when AdminTakeControl was not called for so long",
+    )
     return parser
 
 
@@ -115,6 +125,8 @@ def parse_options(arguments: Sequence[str], program: Path = _PROGRAM) -> tuple[L
         loglevel=given.loglevel or settings.logs.log_level,
         user_id=given.user_id,
         persist=not given.no_persist,
+        lock_settings=given.lock_settings,
+        require_control_within=given.require_control_within,
     )
     return options, settings
 
@@ -175,14 +187,38 @@ def _url(options: LaunchOptions) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{options.port}"
 
 
-def _serve(options: LaunchOptions, network: NetworkSettings, listeners: list[socket.socket]) -> int:
+def _uvicorn_settings(network: NetworkSettings) -> dict[str, Any]:
+    """How uvicorn serves the app."""
+    return {
+        "http": "httptools",
+        "ws": "websockets-sansio",
+        "ws_per_message_deflate": False,
+        "ws_max_size": network.max_request_bytes,
+        "ws_ping_interval": 30,
+        "ws_ping_timeout": 120,
+        "lifespan": "on",
+        "log_config": None,
+        "log_level": "warning",
+        "access_log": False,
+        # Callers could otherwise choose their own address; source_address reads the header where it is wanted.
+        "proxy_headers": False,
+        "server_header": False,
+        "timeout_keep_alive": 30,
+        "timeout_graceful_shutdown": 10,
+    }
+
+
+def _serve(options: LaunchOptions, network: NetworkSettings, listeners: list[socket.socket], logs: LogBuffer) -> int:
+    """Serve until the end; returns the exit code, `_RESTART` when the server is to start again."""
     # Imported here so that --help and a wrong flag answer at once.
     import uvicorn
 
-    from swarm.app import build_app
+    from swarm.app import Surroundings, build_app
 
     class Server(uvicorn.Server):
         """uvicorn, saying where it is once it listens."""
+
+        restart = False
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
@@ -192,27 +228,16 @@ def _serve(options: LaunchOptions, network: NetworkSettings, listeners: list[soc
                 if options.launch_mode != "none":
                     webbrowser.open(_url(options))
 
-    config = uvicorn.Config(
-        build_app(options),
-        http="httptools",
-        ws="websockets-sansio",
-        ws_per_message_deflate=False,
-        ws_max_size=network.max_request_bytes,
-        ws_ping_interval=30,
-        ws_ping_timeout=120,
-        lifespan="on",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        # Callers could otherwise choose their own address; source_address reads the header where it is wanted.
-        proxy_headers=False,
-        server_header=False,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=10,
-    )
-    server = Server(config)
+    def stop(restart: bool) -> None:
+        server.restart = restart
+        server.should_exit = True
+
+    app = build_app(options, Surroundings(logs=logs, stop=stop))
+    server = Server(uvicorn.Config(app, **_uvicorn_settings(network)))
     server.run(sockets=listeners)
-    return 0 if server.started else _BAD_START
+    if not server.started:
+        return _BAD_START
+    return _RESTART if server.restart else 0
 
 
 def _stop(number: int, frame: object) -> None:
@@ -226,14 +251,19 @@ def main(arguments: Sequence[str]) -> int:
     except SwarmError as error:
         sys.stderr.write(f"{error}\n")
         return _BAD_FLAGS
-    set_up_logging(options.loglevel)
+    logs = set_up_logging(options.loglevel)
     # uvicorn stops on these signals by itself and then raises them again: by then there is nothing left to do.
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     if options.host.lower() not in _LOOPBACK:
         _log.warning("Everyone who can reach %s can use this server: it has no accounts yet.", _url(options))
     try:
-        return _serve(options, settings.network, listening_sockets(options.host, options.port))
+        code = _serve(options, settings.network, listening_sockets(options.host, options.port), logs)
     except SwarmError as error:
         sys.stderr.write(f"{error}\n")
         return _BAD_START
+    if code == _RESTART:
+        sys.stdout.flush()
+        # The same program with the same flags in the same process, so that whoever started it still has hold of it.
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    return code

@@ -7,14 +7,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from swarm.access.permission import Permission
+from swarm.accounts.api_keys import ApiKeys
+from swarm.accounts.passwords import Passwords
+from swarm.accounts.presets import PresetStore
 from swarm.accounts.session import SessionStore
 from swarm.accounts.user import User, UserStore
+from swarm.accounts.userdata import UserData
 from swarm.architectures.architecture import Architecture
 from swarm.backends.backend import BackendType
 from swarm.backends.dispatch import Dispatcher
 from swarm.backends.pool import BackendPool
+from swarm.base.logs import LogBuffer
+from swarm.base.machine import Machine
 from swarm.base.registry import Registry
+from swarm.base.stopping import Stopping
 from swarm.catalog.catalog import Catalog
+from swarm.catalog.download import Downloads
+from swarm.catalog.edit import ModelEditor
+from swarm.catalog.wildcards import WildcardStore
 from swarm.diffusion.sampler import Sampler
 from swarm.diffusion.schedule import Schedule
 from swarm.generation.choices import ServerChoices
@@ -24,18 +34,23 @@ from swarm.outputs.stars import Stars
 from swarm.outputs.store import OutputStore
 from swarm.params.registry import ParamRegistry
 from swarm.queue.jobs import JobStore
+from swarm.settings.live import SettingsStore
 from swarm.settings.options import LaunchOptions
 from swarm.settings.server import ServerSettings
 
 
 @dataclass(frozen=True, kw_only=True)
 class AppState:
-    """Everything a handler may use. `routes`: the registry of api.route.Route, which is a floor above, hence untyped."""
+    """Everything a handler may use. `routes`: the registry of api.route.Route, a floor above, hence untyped."""
 
     options: LaunchOptions
-    settings: ServerSettings
+    settings_store: SettingsStore
     permissions: Registry[Permission]
     users: UserStore
+    user_data: UserData
+    presets: PresetStore
+    api_keys: ApiKeys
+    passwords: Passwords
     sessions: SessionStore
     params: ParamRegistry
     samplers: Registry[Sampler]
@@ -43,6 +58,9 @@ class AppState:
     architectures: Registry[Architecture]
     backend_types: Registry[BackendType]
     catalog: Catalog
+    editor: ModelEditor
+    downloads: Downloads
+    wildcards: WildcardStore
     outputs: OutputStore
     history: History
     stars: Stars
@@ -55,3 +73,11 @@ class AppState:
     clock: Callable[[], float]
     version: str
     server_id: str
+    logs: LogBuffer
+    machine: Machine
+    stopping: Stopping
+
+    @property
+    def settings(self) -> ServerSettings:
+        """The settings as they are now."""
+        return self.settings_store.current

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from swarm.starter import SHIPPED
 from tests.support.client import SwarmClient
 from tests.support.models import write_model
 from tests.support.server import fake_backends, options_for, server_in_thread
@@ -27,6 +28,8 @@ class World:
         self.models = folder / "Models"
         self.outputs = folder / "Output"
         self.data.mkdir()
+        # As if the starter model had been placed and deleted: tests say themselves which models there are.
+        (self.data / "starter-placed.txt").write_text("\n".join(SHIPPED), encoding="utf-8")
 
     def backends(self, **settings: object) -> None:
         """Configure one fake backend."""

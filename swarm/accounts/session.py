@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from swarm.accounts.user import User, UserStore
-from swarm.base.database import Database
+from swarm.base.database import Database, readable
+from swarm.base.errors import Refused
 from swarm.base.ids import new_session_id
 
 _LIFETIME_SECONDS = 31 * 24 * 3600
@@ -86,7 +89,8 @@ class SessionStore:
         with self._lock:
             kept = self._live.setdefault(session_id, session)
         if kept is session:
-            self._save(session)
+            with suppress(Refused):  # a full disk: it is refreshed the next time
+                self._save(session)
         return kept
 
     def of_user(self, user_id: str) -> list[Session]:
@@ -117,5 +121,8 @@ class SessionStore:
         if self._database is None:
             return
         row = (session.id, session.user.id, session.origin, self._clock())
-        with self._database.write() as connection:
-            connection.execute("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?)", row)
+        try:
+            with self._database.write() as connection:
+                connection.execute("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?)", row)
+        except sqlite3.Error as error:
+            raise readable(error) from None

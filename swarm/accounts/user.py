@@ -6,16 +6,26 @@ In open mode (swarm-core 2.1) an id that nobody used yet is a new user.
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 from collections.abc import Callable, Mapping
 
 from swarm.access.permission import Permission
 from swarm.access.role import Rights, Role, stacked
+from swarm.accounts.userdata import UserData
+from swarm.base.errors import BadInput
+from swarm.base.json import Json
 from swarm.base.paths import clean_file_name
 from swarm.settings.user import UserSettings
+from swarm.settings.wire import accepted, with_settings
 
 _FIRST_REQUEST_ID = 1001
 _LONGEST_ID = 120
+_SETTINGS = "settings"
+_NOT_THEIRS = frozenset({"roles"})
+"""Settings of users that they cannot change themselves."""
+
+_log = logging.getLogger(__name__)
 
 
 class User:
@@ -62,13 +72,22 @@ def clean_user_id(text: str) -> str:
 class UserStore:
     """All users that were seen since the start. Safe to use from several threads.
 
-    `local_id`: the user of callers who do not say who they are. `roles`: by id. `defaults`: settings of new users.
+    `local_id`: the user of callers who do not say who they are. `roles`: by id. `defaults`: settings of users who have
+    not set them. `data`: where what users set is kept; None forgets it at the end. Only `change_settings` blocks.
     """
 
     def __init__(
-        self, *, roles: Mapping[str, Role], defaults: UserSettings, local_id: str, clock: Callable[[], float]
+        self,
+        *,
+        roles: Mapping[str, Role],
+        defaults: UserSettings,
+        local_id: str,
+        clock: Callable[[], float],
+        data: UserData | None = None,
     ) -> None:
         self.local_id = clean_user_id(local_id)
+        self._data = data
+        self._changes = {} if data is None else {user_id: _sound(kept) for user_id, kept in _kept(data)}
         self._roles = roles
         self._defaults = defaults
         self._clock = clock
@@ -88,10 +107,51 @@ class UserStore:
         """The user of that id, if anyone used it since the start."""
         return self._users.get(clean_user_id(user_id))
 
+    def everyone(self) -> list[User]:
+        """Everyone who was seen since the start, by id."""
+        with self._lock:
+            return [self._users[key] for key in sorted(self._users)]
+
     def caller(self, user_id: str | None) -> User:
         """Who a request without a session comes from: the user it names, or the local one."""
         return self.get_or_create(user_id) if user_id is not None else self.get_or_create(self.local_id)
 
+    def change_settings(self, user: User, changes: Mapping[str, Json]) -> None:
+        """Change a user's settings by path and keep the changes. Raises BadInput for a value of the wrong type."""
+        taken = accepted(UserSettings, changes, leave_out=_NOT_THEIRS)
+        with self._lock:
+            merged = {**self._changes.get(user.id, {}), **taken}
+            if self._data is not None:
+                self._data.set(user.id, _SETTINGS, merged)
+            self._changes[user.id] = merged
+            user.settings = with_settings(self._defaults, merged)
+
+    def change_defaults(self, defaults: UserSettings) -> None:
+        """From now on users have these settings and roles, but for what they have set themselves."""
+        with self._lock:
+            self._defaults = defaults
+            for user in self._users.values():
+                user.settings = with_settings(defaults, self._changes.get(user.id, {}))
+                user.rights = self._rights(defaults)
+
     def _make(self, user_id: str) -> User:
-        roles = [self._roles[each] for each in self._defaults.roles if each in self._roles]
-        return User(user_id, rights=stacked(roles), settings=self._defaults, now=self._clock())
+        settings = with_settings(self._defaults, self._changes.get(user_id, {}))
+        return User(user_id, rights=self._rights(settings), settings=settings, now=self._clock())
+
+    def _rights(self, settings: UserSettings) -> Rights:
+        return stacked([self._roles[each] for each in settings.roles if each in self._roles])
+
+
+def _kept(data: UserData) -> list[tuple[str, Mapping[str, Json]]]:
+    return [(user_id, kept) for user_id, kept in data.everyones(_SETTINGS).items() if isinstance(kept, Mapping)]
+
+
+def _sound(kept: Mapping[str, Json]) -> dict[str, Json]:
+    """Those kept changes that still fit; an older version of this program may have had other settings."""
+    sound: dict[str, Json] = {}
+    for path, value in kept.items():
+        try:
+            sound.update(accepted(UserSettings, {path: value}, leave_out=_NOT_THEIRS))
+        except BadInput as error:
+            _log.warning("A kept setting of a user is ignored: %s", error.sentence)
+    return sound

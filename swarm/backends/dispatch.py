@@ -53,8 +53,8 @@ class Dispatcher:
     ) -> None:
         self._pool = pool
         self._clock = clock
-        self._timeout_seconds = timeout_minutes * 60
-        self._load_preference = load_preference
+        self.timeout_seconds = timeout_minutes * 60
+        self.load_preference = load_preference
         self._steady = steady or anyio.current_time
         self.device_time = DeviceTime(self._steady)
         self._lines = Lines()
@@ -108,7 +108,7 @@ class Dispatcher:
         waiter = Waiter(next(self._numbers), job.user_id, demand, job.model, loading)
         self._arrive(waiter)
         try:
-            with anyio.move_on_after(self._timeout_seconds):
+            with anyio.move_on_after(self.timeout_seconds):
                 await waiter.settled.wait()
         except BaseException:
             self._leave(waiter)
@@ -256,7 +256,7 @@ class Dispatcher:
 
     def _loading_rank(self, instance: BackendInstance) -> tuple[bool, float]:
         """Smallest is loaded onto first: unused ones before busy ones, then by preference."""
-        by_use = instance.last_used if self._load_preference == "last_used" else 0.0
+        by_use = instance.last_used if self.load_preference == "last_used" else 0.0
         return (instance.usages > 0, by_use)
 
     def _begin_load(self, instance: BackendInstance, model: ModelFile) -> None:

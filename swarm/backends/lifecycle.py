@@ -42,7 +42,7 @@ class Lifecycle:
         self.group: TaskGroup | None = None
         self._make = make
         self._changed = changed
-        self._max_init_attempts = max_init_attempts
+        self.max_init_attempts = max_init_attempts
         self._retry_seconds = retry_seconds
         self._restart_seconds = restart_seconds
         self._serial = anyio.Lock()
@@ -83,10 +83,10 @@ class Lifecycle:
         try:
             with scope:
                 await anyio.sleep(delay)
-                for failures in range(1, self._max_init_attempts + 2):
+                for failures in range(1, self.max_init_attempts + 2):
                     if await self._try_start(instance):
                         return
-                    if failures <= self._max_init_attempts:
+                    if failures <= self.max_init_attempts:
                         await anyio.sleep(self._retry_seconds)
                 self._set_status(instance, BackendStatus.ERRORED)
         finally:

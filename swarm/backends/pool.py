@@ -73,6 +73,15 @@ class BackendPool:
         self._status: JsonObject | None = None
         self._features: list[str] | None = None
 
+    @property
+    def max_init_attempts(self) -> int:
+        """How often a failed start is tried again."""
+        return self._life.max_init_attempts
+
+    @max_init_attempts.setter
+    def max_init_attempts(self, attempts: int) -> None:
+        self._life.max_init_attempts = attempts
+
     # --- what others see ----------------------------------------------------------------------------------------
 
     def instances(self) -> list[BackendInstance]:

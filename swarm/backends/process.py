@@ -19,7 +19,7 @@ from subprocess import PIPE
 from typing import TypeAlias
 
 import anyio
-from anyio.abc import Process
+from anyio.abc import Process, TaskGroup
 from anyio.streams.buffered import BufferedByteReceiveStream
 from anyio.streams.memory import MemoryObjectSendStream
 from anyio.streams.text import TextReceiveStream
@@ -63,7 +63,7 @@ class Patience:
 
     start: float = 300.0
     ping: float = 5.0
-    answer: float = 120.0
+    answer: float = 30.0
     turn: float = 1200.0
     end: float = 3.0
 
@@ -212,7 +212,7 @@ class EngineProcess:
             self._heard = self._turned = self._clock()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._hear_words)
-                tasks.start_soon(self._keep_watch)
+                tasks.start_soon(self._keep_watch, tasks)
                 await self._hear_frames()
                 self._kill()
                 await self._process.wait()
@@ -268,12 +268,12 @@ class EngineProcess:
                     self._last_words.append(line)
                     logger.info("engine %s: %s", self.pid, line)
 
-    async def _keep_watch(self) -> None:
+    async def _keep_watch(self, tasks: TaskGroup) -> None:
         """Ping it; kill it when it does not answer, or when its main loop stands still with work to do."""
         for number in count():
             await anyio.sleep(self._patience.ping)
-            with suppress(SwarmError):
-                await self._write(Ping(number=number))
+            if not self._writing.locked():  # never wait here for a pipe that a hanging process does not empty
+                tasks.start_soon(self._ping, number)
             if self._ready is None or not self._ready.done():
                 continue
             now = self._clock()
@@ -281,6 +281,10 @@ class EngineProcess:
                 self._last_words.append("It did not answer any more and was ended.")
                 self._kill()
                 return
+
+    async def _ping(self, number: int) -> None:
+        with suppress(SwarmError):
+            await self._write(Ping(number=number))
 
     def _kill(self) -> None:
         if self._process is not None and self._process.returncode is None:

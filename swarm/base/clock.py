@@ -18,3 +18,14 @@ def duration_text(seconds: float) -> str:
 def date_text(unix: float) -> str:
     """`2026-08-01`, in local time."""
     return datetime.fromtimestamp(unix).strftime("%Y-%m-%d")
+
+
+def ago_text(seconds: float) -> str:
+    """`12 seconds ago`, `1 minute and 5 seconds ago`: in the two largest units (swarm-core 6.5)."""
+    whole = int(seconds)
+    if whole <= 0:
+        return "0 milliseconds ago" if seconds > 0 else "0 seconds ago"
+    sizes = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
+    counts = [(name, whole // size % (24 if name == "hour" else 60)) for name, size in sizes[1:]]
+    parts = [(name, count) for name, count in [("day", whole // 86400), *counts] if count]
+    return " and ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in parts[:2]) + " ago"

@@ -5,12 +5,17 @@ Blocking; call it through `base.tasks.to_thread` from async code. No ORM: stores
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from swarm.base.errors import Refused
+
+logger = logging.getLogger(__name__)
 
 
 class Database:
@@ -56,6 +61,15 @@ class Database:
                     self._writer.execute("ROLLBACK")
                 raise
 
+    @contextmanager
+    def write_if_possible(self) -> Iterator[sqlite3.Connection]:
+        """Like `write`, for what can be learnt again: a disk that takes nothing is a line in the log, no error."""
+        try:
+            with self.write() as connection:
+                yield connection
+        except sqlite3.OperationalError as error:
+            logger.warning("%s could not take something that can be learnt again: %s", self.path.name, error)
+
     def read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query, seen from the last commit."""
         with self._read_lock:
@@ -67,3 +81,15 @@ class Database:
             self._reader.close()
             self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._writer.close()
+
+
+def readable(error: BaseException) -> BaseException:
+    """Full, failing and busy disks as sentences; anything else as it came. A quota is an I/O error to sqlite."""
+    text = str(error)
+    if "disk is full" in text or "disk I/O error" in text:
+        return Refused(
+            "The server's disk is full, so nothing was taken. Free some space and try again.", error_id="disk_full"
+        )
+    if "is locked" in text:
+        return Refused("The server's database is busy. Try again in a moment.", error_id="busy")
+    return error

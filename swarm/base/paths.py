@@ -56,6 +56,13 @@ def names_device(part: str) -> bool:
     return part.split(".")[0].strip().lower() in _RESERVED
 
 
+def is_too_long(relative: str) -> bool:
+    """Whether no file system could hold a file of this name."""
+    return len(relative.encode("utf-8", "replace")) > _MAX_PATH_BYTES or any(
+        len(part.encode("utf-8", "replace")) > _MAX_PART_BYTES for part in relative.split("/")
+    )
+
+
 def is_hidden(relative: str) -> bool:
     """Whether any part starts with a dot: such files are never listed, served, starred or deleted."""
     return any(part.startswith(".") for part in relative.split("/") if part != ".")
@@ -89,7 +96,7 @@ def _unacceptable(relative: str) -> str | None:
         return "climbs out with '..'"
     if any(names_device(part) for part in parts):
         return "names a device"
-    if len(relative.encode()) > _MAX_PATH_BYTES or any(len(part.encode()) > _MAX_PART_BYTES for part in parts):
+    if is_too_long(relative):
         return "is too long"
     return None
 

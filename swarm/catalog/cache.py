@@ -17,7 +17,7 @@ _MIGRATIONS = (
 
 
 class ModelCache:
-    """Blocking and thread-safe, as Database is."""
+    """Blocking and thread-safe, as Database is. A full disk costs memory only: what is not kept is learnt again."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -30,7 +30,7 @@ class ModelCache:
 
     def update(self, learnt: Iterable[tuple[Path, str, bytes, str | None]], gone: Sequence[str]) -> None:
         """`learnt`: (path, stamp, record, preview data URL or None). `gone`: paths to forget. One transaction."""
-        with self._database.write() as connection:
+        with self._database.write_if_possible() as connection:
             for path, stamp, record, preview in learnt:
                 connection.execute("INSERT OR REPLACE INTO model_records VALUES (?, ?, ?)", (str(path), stamp, record))
                 connection.execute("DELETE FROM model_previews WHERE path = ?", (str(path),))
@@ -38,6 +38,12 @@ class ModelCache:
                     connection.execute("INSERT INTO model_previews VALUES (?, ?)", (str(path), preview))
             for table in ("model_records", "model_previews", "model_hashes"):
                 connection.executemany(f"DELETE FROM {table} WHERE path = ?", [(path,) for path in gone])
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._database.write() as connection:
+            for table in ("model_records", "model_previews", "model_hashes"):
+                connection.execute(f"DELETE FROM {table}")
 
     def preview(self, path: Path) -> str | None:
         """The picture that lay in the model's metadata, as a data URL."""
@@ -49,5 +55,5 @@ class ModelCache:
         return {path: (stamp, hash) for path, stamp, hash in self._database.read("SELECT * FROM model_hashes")}
 
     def remember_hash(self, path: Path, stamp: str, hash: str) -> None:
-        with self._database.write() as connection:
+        with self._database.write_if_possible() as connection:
             connection.execute("INSERT OR REPLACE INTO model_hashes VALUES (?, ?, ?)", (str(path), stamp, hash))

@@ -18,7 +18,7 @@ from swarm.catalog.hashing import tensor_hash
 from swarm.catalog.model import ModelEntry
 from swarm.catalog.previews import Previews
 from swarm.catalog.scan import Found, Scanner
-from swarm.catalog.sets import SETS, ModelSet
+from swarm.catalog.sets import CHECKPOINTS, SETS, ModelSet
 from swarm.jobs.job import ModelFile
 from swarm.media.image import Picture
 
@@ -52,6 +52,17 @@ class Catalog:
         kinds = "\n".join(sorted(architectures))
         self._stamp_prefix = f"{_RECORDS}:{sha256(kinds.encode()).hexdigest()[:12]}:"
         self.refreshed_at = 0.0
+
+    @property
+    def architectures(self) -> Mapping[str, Architecture]:
+        """Every class a model may be of, by id."""
+        return self._architectures
+
+    def download_folder(self, subtype: str, *, bare: bool = False) -> Path:
+        """Where new files of a set go; `bare`: denoiser weights only, which have a folder of their own."""
+        one = next(each for each in SETS if each.id == subtype)
+        name = "diffusion_models" if bare and subtype == CHECKPOINTS else one.folders[0]
+        return self._roots[0] / name
 
     def sets(self) -> tuple[str, ...]:
         """Ids of the model sets, in the wire's order."""
@@ -112,6 +123,11 @@ class Catalog:
     def preview(self, entry: ModelEntry) -> Picture | None:
         """The model's picture: from its metadata, else the file beside it, made small. Blocking."""
         return self._previews.of(entry)
+
+    def read_anew(self) -> None:
+        """Forget what was learnt about files, and open all of them again. Blocking."""
+        self._cache.clear()
+        self.refresh()
 
     def refresh(self) -> None:
         """Look at the disk again; only files that changed are opened. Blocking; one at a time."""

@@ -8,9 +8,11 @@ from swarm.base.data_url import make_data_url
 from swarm.base.json import Json
 from swarm.catalog.model import ModelEntry
 from swarm.catalog.sets import NO_MODEL
+from swarm.catalog.wildcards import Wildcard
 from swarm.media.image import Picture
 
 PLACEHOLDER = "imgs/model_placeholder.jpg"
+_SHOWN_TEXT = 512
 
 
 def preview_url(entry: ModelEntry, edit_id: int = 0) -> str:
@@ -18,6 +20,18 @@ def preview_url(entry: ModelEntry, edit_id: int = 0) -> str:
     if not entry.info.preview and entry.preview_file is None:
         return PLACEHOLDER
     return f"/ViewSpecial/{entry.subtype}/{quote(entry.name)}?editid={edit_id}"
+
+
+def card_preview_url(wildcard: Wildcard, edit_id: int) -> str:
+    return f"/ViewSpecial/Wildcards/{quote(wildcard.name)}?editid={edit_id}" if wildcard.has_preview else PLACEHOLDER
+
+
+def card_object(wildcard: Wildcard, *, image: str, cut: bool) -> dict[str, Json]:
+    """A wildcard list; lists of lists show only the beginning of each text."""
+    raw = wildcard.raw
+    if cut and len(raw) > _SHOWN_TEXT:
+        raw = raw[:_SHOWN_TEXT] + "..."
+    return {"name": wildcard.name, "raw": raw, "image": image}
 
 
 def preview_data(picture: Picture | None) -> str:

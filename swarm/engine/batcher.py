@@ -19,6 +19,7 @@ from swarm.engine.device import Stopwatch, is_out_of_memory
 from swarm.engine.limits import RowLimit
 from swarm.engine.live import LiveJob, Taken
 from swarm.engine.memory import Models, WeightsKey, model_of, weights_key
+from swarm.engine.room import refuse_too_large
 from swarm.engine.runner import Methods, Model, Sampling
 from swarm.features.resolution import HEIGHT, WIDTH
 from swarm.jobs.job import Job
@@ -116,7 +117,8 @@ class Batcher:
             return self._decoding() if self._finished else None
         newcomer = next((live for live in self._waiting if group_of(live) == group), None)
         if not self._models.is_ready(group.weights):
-            return self._loading(group)
+            # Loading may push out the weights that finished pictures are to be decoded with.
+            return self._decoding() if self._finished else self._loading(group)
         if newcomer is not None:
             return Work(name="admit", jobs=(newcomer,), run=lambda: self._admit(newcomer))
         return self._denoising(group)
@@ -149,11 +151,13 @@ class Batcher:
         key = weights_key(model_of(job), job.loras)
         for taken in self._running:
             if taken.live.key == key:
-                taken.sampling.model = model
+                taken.sampling.move_to(model)
 
     def _admit(self, live: LiveJob) -> None:
         """Encode the prompts, make the noise, ask the first questions."""
         model = self._models.ready(model_of(live.job), live.job.loras)
+        size = live.job.input.get(WIDTH), live.job.input.get(HEIGHT)
+        refuse_too_large(model.components, model.device, *size)
         samplings = [Sampling(model, self._methods, live.job, index) for index in range(len(live.job.seeds))]
         self._waiting.remove(live)
         live.began([sampling.total for sampling in samplings])
@@ -167,7 +171,7 @@ class Batcher:
     def _denoising(self, group: Group) -> Work:
         members = [taken for taken in self._running if group_of(taken.live) == group]
         members.sort(key=lambda taken: taken.live.arrival)
-        limit = self._limits.setdefault(group, self._make_limit())
+        limit = self._limits.get(group) or self._limits.setdefault(group, self._make_limit())
         sizes = [taken.sampling.row_count for taken in members]
         allowed = limit.rows(sum(sizes)) if self._together else 1
         chosen, rows = [members[0]], sizes[0]

@@ -12,6 +12,7 @@ from PIL import Image
 from swarm.base.errors import BadInput
 from swarm.engine.device import Device, is_out_of_memory
 from swarm.engine.loader import Components
+from swarm.engine.room import decode_bytes
 from swarm.media.image import Picture, Pixels
 
 _BYTES_PER_PIXEL = 2200
@@ -33,15 +34,25 @@ def decode(components: Components, device: Device, latents: Sequence[torch.Tenso
     """Finished latents (1, C, h, w) in the model's scale, all of one size, as pixels."""
     config = components.vae.config
     stacked = torch.cat(list(latents)) / config.scaling_factor + (config.shift_factor or 0.0)
-    try:
-        pictures = components.vae.decode(stacked.to(device.decode)).sample
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
+    if not device.is_cuda and _is_too_much(components, device, stacked):
         pictures = _in_tiles(components, device, stacked)
+    else:
+        try:
+            pictures = components.vae.decode(stacked.to(device.decode)).sample
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            pictures = _in_tiles(components, device, stacked)
     levels = pictures.float().mul(127.5).add(127.5).clamp(0, 255).round().to(torch.uint8)
     frames = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     return [Pixels(width=frame.shape[1], height=frame.shape[0], mode="RGB", data=frame.tobytes()) for frame in frames]
+
+
+def _is_too_much(components: Components, device: Device, stacked: torch.Tensor) -> bool:
+    """Whether decoding in one piece would take more memory than there is; on the CPU that does not end in an error."""
+    count, _, height, width = stacked.shape
+    factor = components.vae_factor
+    return count * decode_bytes(components, device, width * factor, height * factor) > device.free_memory() * 0.75
 
 
 def _in_tiles(components: Components, device: Device, stacked: torch.Tensor) -> torch.Tensor:

@@ -6,10 +6,10 @@ from collections import deque
 
 MOST_ROWS = 64
 _SAMPLES = 3
-_REMEMBERED = 8
+_REMEMBERED = 4
 _GAIN = 0.97
 """A larger call must cost less than this share of the smaller one's time per row, or it only makes pictures wait."""
-_TRY_AGAIN = 400
+_TRY_AGAIN = 150
 
 
 class RowLimit:

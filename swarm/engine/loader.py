@@ -264,9 +264,15 @@ def _folder_parts(path: Path, device: Device) -> _Parts:
                 CLIPTextModelWithProjection.from_pretrained(second, local_files_only=True, dtype=device.compute)
             )
     except (OSError, ValueError, RuntimeError) as error:
-        raise BadInput(f"The model folder '{path.name}' cannot be loaded: {error}") from None
+        raise BadInput(unloadable(path, error)) from None
     noise = read_json(path / "scheduler" / "scheduler_config.json")
     return _Parts(layout=layout, unet=unet, vae=vae, text=tuple(text), tokenizer=_folder_tokenizer(path), noise=noise)
+
+
+def unloadable(path: Path, error: Exception) -> str:
+    """Why a folder cannot be loaded: the library's first line, with the folder's place on the disk left out."""
+    first = next(iter(str(error).replace(f"{path}/", "").replace(str(path), path.name).splitlines()), "")
+    return f"The model folder '{path.name}' is incomplete or damaged and cannot be loaded: {first.rstrip('.')}."
 
 
 def _folder_tokenizer(path: Path) -> CLIPTokenizer:

@@ -80,6 +80,10 @@ class Models:
         self._seconds[key] = self._clock() - before
         return model
 
+    def put_in_place(self, model: Model) -> None:
+        """Use `model` from now on where its file is asked for; it must be loaded already."""
+        self._loaded[weights_key(model.components.file)] = model
+
     def drop_others(self, kept: WeightsKey | None) -> bool:
         """Unload every model but the one of `kept`; True if there was one."""
         base = None if kept is None else WeightsKey(kept.path, kept.stamp)
@@ -100,8 +104,11 @@ class Models:
         return model
 
     def _drop(self, key: WeightsKey) -> None:
-        del self._loaded[key]
+        components = self._loaded.pop(key).components
         del self._patched[key]
+        for module in (components.unet, components.vae, *(encoder.model for encoder in components.text.encoders)):
+            # Pictures in the making may still refer to the modules; their weights must go now all the same.
+            module.to("meta")
         self.device.give_back()
 
 

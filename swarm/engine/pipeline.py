@@ -17,6 +17,7 @@ from PIL import Image
 from swarm.base.errors import BadInput, SwarmError
 from swarm.engine.device import Device
 from swarm.engine.live import LiveJob
+from swarm.engine.loader import unloadable
 from swarm.engine.memory import model_of
 from swarm.features.core import CFG_SCALE, NEGATIVE_PROMPT, PROMPT, STEPS
 from swarm.features.resolution import HEIGHT, WIDTH
@@ -53,7 +54,7 @@ class WholePipelines:
             dtype = torch.bfloat16 if self._device.is_cuda else torch.float32
             pipe = DiffusionPipeline.from_pretrained(str(file.path), local_files_only=True, dtype=dtype)
         except (OSError, ValueError, RuntimeError, AttributeError, TypeError, ImportError, KeyError) as error:
-            raise BadInput(f"The model folder '{file.name}' cannot be loaded: {error}") from None
+            raise BadInput(unloadable(file.path, error)) from None
         pipe.to(self._device.place)
         pipe.set_progress_bar_config(disable=True)
         self._held = file, pipe

@@ -121,6 +121,12 @@ class Sampling:
             self.denoised = torch.add(question.x if keep == 1.0 else question.x * keep, said, alpha=factor)
         self._advance(self.denoised)
 
+    def move_to(self, model: Model) -> None:
+        """Go on with the same weights, loaded anew."""
+        self.model = model
+        self.context.tools = Tools(model)
+        self._prompts.text = model.components.text
+
     def close(self) -> None:
         """End early; nothing more will be asked."""
         if self._run is not None:
@@ -186,7 +192,7 @@ class Prompts:
     """
 
     def __init__(self, model: Model, job: Job, context: StageContext, stages: Sequence[StageFunction]) -> None:
-        self._text = model.components.text
+        self.text = model.components.text
         self._context = context
         self._stages = stages
         self._layer = job.input.given(CLIP_STOP_AT_LAYER)
@@ -208,8 +214,8 @@ class Prompts:
 
     def _encoded(self, positive: str, negative: str | None) -> tuple[Conditioning, Conditioning | None]:
         context = self._context
-        context.positive = self._text.encode(positive, self._layer)
-        context.negative = None if negative is None else self._text.encode(negative, self._layer)
+        context.positive = self.text.encode(positive, self._layer)
+        context.negative = None if negative is None else self.text.encode(negative, self._layer)
         for function in self._stages:
             function.run(context)
         return context.positive, context.negative

@@ -58,6 +58,7 @@ PERSONAL_NOTE = Text(
     edits=True,
     ignore_if="",
     group=SWARM_INTERNAL_GROUP,
+    priority=0.0,
     view_type="big",
     advanced=True,
     always_retain=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -63,13 +63,12 @@ class Claims:
 
     def counters(self, session_id: str) -> JsonObject:
         """The wire's `status` object: the sums over the session's claims."""
-        held = self._by_session.get(session_id, ())
-        return {
-            "waiting_gens": sum(claim.waiting_gens for claim in held),
-            "loading_models": sum(claim.loading_models for claim in held),
-            "waiting_backends": sum(claim.waiting_backends for claim in held),
-            "live_gens": sum(claim.live_gens for claim in held),
-        }
+        return _summed(self._by_session.get(session_id, ()))
+
+    def total(self, user_id: str | None = None) -> JsonObject:
+        """The same sums over all sessions, or those of one user."""
+        every = [claim for held in self._by_session.values() for claim in held]
+        return _summed([claim for claim in every if user_id is None or claim.user_id == user_id])
 
     def interrupt(self, chosen: Callable[[Claim], bool]) -> int:
         """Interrupt every open claim that `chosen` accepts; requests made afterwards are unaffected."""
@@ -77,3 +76,13 @@ class Claims:
         for claim in found:
             claim.interrupt()
         return len(found)
+
+
+def _summed(held: Iterable[Claim]) -> JsonObject:
+    found = tuple(held)
+    return {
+        "waiting_gens": sum(claim.waiting_gens for claim in found),
+        "loading_models": sum(claim.loading_models for claim in found),
+        "waiting_backends": sum(claim.waiting_backends for claim in found),
+        "live_gens": sum(claim.live_gens for claim in found),
+    }

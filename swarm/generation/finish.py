@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from swarm.accounts.user import User
+from swarm.base.clock import duration_text
 from swarm.base.data_url import parse_data_url
 from swarm.base.json import Json, JsonObject
 from swarm.base.tasks import to_thread, to_thread_limited
@@ -22,7 +23,7 @@ from swarm.generation.resolve import Resolved
 from swarm.generation.spine import Spine
 from swarm.generation.tokens import path_tokens
 from swarm.jobs.events import ImageDone
-from swarm.media.formats import Encoded, encode
+from swarm.media.formats import Encoded, encode, is_still
 from swarm.media.image import Picture, Pixels, decode
 from swarm.outputs.store import SaveRequest
 from swarm.params.input import GenerationInput
@@ -34,7 +35,7 @@ UsedModels = Sequence[tuple[str, ModelEntry]]
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """A picture and everything that decides where and how it is written."""
+    """A picture and everything that decides where and how it is written. `job`: which job's picture of which number."""
 
     result: Pixels | Picture
     text: str
@@ -43,6 +44,7 @@ class Finished:
     moment: Moment
     user: User
     models: UsedModels
+    job: tuple[str, int] | None = None
 
 
 class Finisher:
@@ -65,7 +67,10 @@ class Finisher:
         Raises UserError when it cannot be written.
         """
         done = await self._spine.hooks.thread_through(AFTER_IMAGE, done, resolved.job)
-        times: dict[str, Json] = {"prep_time": _duration(prepared), "generation_time": _duration(done.seconds)}
+        times: dict[str, Json] = {
+            "prep_time": duration_text(prepared),
+            "generation_time": duration_text(done.seconds),
+        }
         extra = {**resolved.extra, **times}
         if not done.real:
             extra["intermediate"] = "intermediate output"
@@ -81,6 +86,8 @@ class Finisher:
             user=user,
             models=resolved.models,
         )
+        if done.real:
+            finished = replace(finished, job=(plan.id, done.index))
         work = self._transient if unsaved or not user.settings.save_files else self._write
         url = await to_thread_limited(self._spine.encoders, partial(work, finished))
         return ImageSaved(image=url, index=index, request_id=str(plan.request_id), metadata=finished.text)
@@ -102,10 +109,12 @@ class Finisher:
     def add(self, image: str, input: GenerationInput, moment: Moment, user: User, request_id: int) -> ImageSaved:
         """Save a picture that came as a data URL (AddImageToHistory). Blocking. Raises BadInput if it is none."""
         mime, data = parse_data_url(image)
-        pixels = decode(Picture(data=data, mime=mime))
+        picture = Picture(data=data, mime=mime)
+        pixels = decode(picture)  # of animations too: a file that cannot be opened is not kept
+        result = pixels if is_still(picture) else picture
         extra: dict[str, Json] = {"date": moment.time.strftime("%Y-%m-%d")}
-        finished = self._described(pixels, input, extra, index=0, moment=moment, user=user, models=())
-        url = self._write(finished)
+        finished = self._described(result, input, extra, index=0, moment=moment, user=user, models=())
+        url = self._write(finished) if user.settings.save_files else self._transient(finished)
         return ImageSaved(image=url, index=0, request_id=str(request_id), metadata=finished.text)
 
     def _described(
@@ -152,7 +161,7 @@ class Finisher:
 
     def _write(self, finished: Finished) -> str:
         user = finished.user
-        settings = user.settings
+        settings, wanted = user.settings, user.settings.file_format
         saved = self._spine.outputs.save(
             SaveRequest(
                 user_id=user.id,
@@ -167,9 +176,10 @@ class Finisher:
                 ),
                 max_part=settings.out_path_builder.max_len_per_part,
                 encoded=self._encoded(finished),
-                metadata=finished.text if settings.file_format.save_metadata else None,
-                sidecar=settings.file_format.save_text_file_metadata,
+                metadata=finished.text if wanted.save_metadata or wanted.save_text_file_metadata else None,
+                sidecar=wanted.save_text_file_metadata,
                 allow_unsafe=user.rights.allow_unsafe_outpaths,
+                job=finished.job,
             )
         )
         return saved.url
@@ -181,8 +191,3 @@ def _input_of(resolved: Resolved, number: int) -> GenerationInput:
     if number < len(job.variation_seeds):
         return job.input.having(VARIATION_SEED, job.variation_seeds[number])
     return job.input.having(SEED, job.seeds[number]) if number < len(job.seeds) else job.input
-
-
-def _duration(seconds: float) -> str:
-    """`4.84 sec`, or minutes above two of them (swarm-t2i 6.4)."""
-    return f"{seconds / 60:.2f} min" if seconds > 120 else f"{seconds:.2f} sec"

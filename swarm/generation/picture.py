@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing, contextmanager
+from types import MappingProxyType
 
 import anyio
 
@@ -13,6 +14,7 @@ from swarm.base.tasks import to_thread
 from swarm.features.swarm import FORWARD_SWARM_DATA
 from swarm.generation.events import ImageSaved, Progress, RawSwarmData
 from swarm.generation.finish import Finisher
+from swarm.generation.ledger import Ledger
 from swarm.generation.plan import Plan
 from swarm.generation.points import BEFORE_GENERATE
 from swarm.generation.resolve import Resolved, resolve
@@ -33,13 +35,26 @@ logger = logging.getLogger(__name__)
 
 
 class PictureRun:
-    """Carries one plan. `run` never raises but when the server itself is stopping; then the row stays promised."""
+    """Carries one plan. `run` never raises but when the server itself is stopping; then the row stays promised.
 
-    def __init__(self, spine: Spine, finisher: Finisher, run: RequestRun, plan: Plan) -> None:
+    `kept`: URLs of those of its pictures that an earlier run of the server has already put on disk.
+    """
+
+    def __init__(
+        self,
+        spine: Spine,
+        finisher: Finisher,
+        ledger: Ledger,
+        run: RequestRun,
+        plan: Plan,
+        kept: Mapping[int, str] = MappingProxyType({}),
+    ) -> None:
         self._spine = spine
         self._finisher = finisher
+        self._ledger = ledger
         self._run = run
         self._plan = plan
+        self._kept = kept
         self._done: dict[int, ImageSaved] = {}
         self._resolved: Resolved | None = None
         self._inside_backend = False
@@ -59,7 +74,7 @@ class PictureRun:
                 except anyio.get_cancelled_exc_class():
                     if not scope.cancel_called:  # the server is stopping: the promise stays, and this was no attempt
                         with anyio.CancelScope(shield=True):
-                            await to_thread(self._spine.queue.give_back, [self._plan.id])
+                            await self._ledger.write(self._spine.queue.give_back, [self._plan.id])
                     raise
                 except Exception:
                     logger.exception("A picture failed for a reason nobody foresaw.")
@@ -69,14 +84,14 @@ class PictureRun:
 
     async def _make(self) -> None:
         if self._run.stopped:
-            await to_thread(self._spine.queue.cancel, [self._plan.id])
+            await self._ledger.write(self._spine.queue.cancel, [self._plan.id])
             return
         self._resolved = resolve(self._plan, self._run.user, self._spine)
         while True:
             try:
                 await self._attempt(self._resolved)
             except Redirect:
-                await to_thread(self._spine.queue.give_back, [self._plan.id])
+                await self._ledger.write(self._spine.queue.give_back, [self._plan.id])
                 continue
             except Crashed as crash:
                 logger.warning("A backend went away with picture %d: %s", self._plan.index, crash)
@@ -84,10 +99,14 @@ class PictureRun:
                     raise Refused(POISONOUS) from crash
                 continue
             break
-        if not self._done and not self._run.stopped:
+        if not self._done and not self._kept and not self._run.stopped:
             raise Refused(NOTHING_MADE)
-        urls = "\n".join(saved.image for saved in self._done.values() if not saved.image.startswith("data:"))
-        await to_thread(self._spine.queue.finish, self._plan.id, urls, seconds=self._device_seconds)
+        await self._finish()
+
+    async def _finish(self) -> None:
+        made = [saved.image for saved in self._done.values() if not saved.image.startswith("data:")]
+        urls = "\n".join([*self._kept.values(), *made])
+        await self._ledger.write(self._spine.queue.finish, self._plan.id, urls, seconds=self._device_seconds)
 
     async def _attempt(self, resolved: Resolved) -> None:
         job = await self._spine.hooks.thread_through(BEFORE_GENERATE, resolved.job, self._run.user.id)
@@ -139,7 +158,7 @@ class PictureRun:
         )
 
     async def _image(self, done: ImageDone, resolved: Resolved) -> None:
-        if done.index in self._done:
+        if done.index in self._done or (done.real and done.index in self._kept):
             return
         index = self._index_of(done)
         with anyio.CancelScope(shield=True):  # a finished picture is saved, whoever interrupts now
@@ -164,13 +183,13 @@ class PictureRun:
         return self._plan.index + done.index
 
     async def _fail(self, sentence: str) -> None:
-        await to_thread(self._spine.queue.fail, self._plan.id, sentence)
+        await self._ledger.write(self._spine.queue.fail, self._plan.id, sentence)
         self._run.fail(sentence)
 
     async def _interrupted(self) -> None:
-        if self._done and len(self._done) >= self._plan.batch:
-            await to_thread(self._spine.queue.finish, self._plan.id, "")
+        if len(self._done) + len(self._kept) >= self._plan.batch:
+            await self._finish()
             return
-        await to_thread(self._spine.queue.cancel, [self._plan.id])
+        await self._ledger.write(self._spine.queue.cancel, [self._plan.id])
         if self._inside_backend and not self._done:
             self._run.fail(INTERRUPTED)

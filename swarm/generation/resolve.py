@@ -10,7 +10,7 @@ from swarm.base.errors import BadInput, Refused
 from swarm.base.json import Json
 from swarm.catalog.catalog import Catalog
 from swarm.catalog.model import ModelEntry
-from swarm.features.core import MODEL, NEGATIVE_PROMPT, PROMPT
+from swarm.features.core import MODEL, NEGATIVE_PROMPT, PROMPT, SEED
 from swarm.features.lora import LORA_TENC_WEIGHTS, LORA_WEIGHTS, LORAS, with_lora
 from swarm.features.output import NO_PREVIEWS
 from swarm.features.resolution import HEIGHT, WIDTH, resolved_size
@@ -21,11 +21,12 @@ from swarm.generation.plan import Plan, batch_seeds
 from swarm.generation.spine import Spine
 from swarm.jobs.job import Job, LoraUse
 from swarm.params.input import GenerationInput
+from swarm.params.kinds import Text
 from swarm.params.matching import best_model, without_suffix
 from swarm.params.registry import ParamRegistry
 from swarm.params.request import apply
 from swarm.prompt.expand import ExpandedPrompt, expand, tag_table
-from swarm.prompt.tag import LoraTag, TagContext
+from swarm.prompt.tag import TagContext
 
 NO_MODEL = "No model input given. Did your UI load properly?"
 
@@ -62,24 +63,40 @@ def resolve(plan: Plan, user: User, spine: Spine) -> Resolved:
     return Resolved(job=job, models=used, extra={"date": date, **extra, **input.extra})
 
 
+def filled_prompt(prompt: str, user: User, spine: Spine) -> str:
+    """A prompt as a picture's would be drawn, with random choices of its own. Raises UserError."""
+    input = GenerationInput().having(PROMPT, prompt).having(SEED, spine.random.randint(0, 2**31 - 1))
+    filled, _ = _expanded(input, user, spine)
+    return filled.get(PROMPT)
+
+
 def _expanded(input: GenerationInput, user: User, spine: Spine) -> tuple[GenerationInput, dict[str, Json]]:
     """The input with prompts as they will be drawn, and what metadata records about the change (swarm-t2i 5.7)."""
-    request = _Request(input, spine.params, spine.shop.for_user(user), user)
+    request = _Request(
+        input=input,
+        params=spine.params,
+        choices=spine.shop.for_user(user),
+        user=user,
+        presets=spine.presets(user.id),
+        expanding=PROMPT,
+    )
     context = TagContext(
         tags=tag_table(spine.tags),
         seed=wildcard_seed(input, spine.random),
+        wildcards=spine.wildcards,
         known_loras=_KnownLoras(spine.catalog.names("LoRA")),
         parameters=request,
     )
     prompt = expand(input.get(PROMPT), context)
-    negative = expand(input.get(NEGATIVE_PROMPT), context)
+    request.expanding = NEGATIVE_PROMPT
+    negative = expand(request.input.get(NEGATIVE_PROMPT), context)
     changed = request.input.having(PROMPT, prompt.text)
     if changed.has(NEGATIVE_PROMPT):
         changed = changed.having(NEGATIVE_PROMPT, negative.text)
     if context.drew or changed.has(WILDCARD_SEED):
         changed = changed.having(WILDCARD_SEED, context.seed)
     # Once more, for tags may have set seeds, sizes and LoRA lists.
-    settled = special_logic(_with_tag_loras(changed, context.loras), rng=spine.random)
+    settled = special_logic(_with_tag_loras(changed, context, user), rng=spine.random)
     return settled, _notes(prompt, negative, context)
 
 
@@ -98,9 +115,13 @@ def _notes(prompt: ExpandedPrompt, negative: ExpandedPrompt, context: TagContext
     return notes
 
 
-def _with_tag_loras(input: GenerationInput, tags: Sequence[LoraTag]) -> GenerationInput:
+def _with_tag_loras(input: GenerationInput, context: TagContext, user: User) -> GenerationInput:
     """LoRAs that prompt tags asked for, appended to the request's own lists."""
-    for tag in tags:
+    stacks = user.settings.param_parsing.allow_lora_stacking
+    for tag in context.loras:
+        if not stacks and without_suffix(tag.name) in [without_suffix(name) for name in input.get(LORAS)]:
+            context.warn(f"LoRA '{tag.name}' is already applied and will not be added again.")
+            continue
         text_weight = None if tag.text_weight is None else f"{tag.text_weight:g}"
         input = with_lora(input, tag.name, f"{tag.weight:g}", text_weight)
     return input
@@ -154,6 +175,8 @@ class _Request:
     params: ParamRegistry
     choices: ServerChoices
     user: User
+    presets: Mapping[str, Mapping[str, str]]
+    expanding: Text
 
     def text(self, name: str) -> str | None:
         param = self.params.find(name)
@@ -168,3 +191,13 @@ class _Request:
             return False
         self.input = apply(self.input, param, value, self.choices, self.user.permits)
         return True
+
+    def apply_preset(self, title: str) -> str | None:
+        texts = self.presets.get(title.lower())
+        if texts is None:
+            return None
+        for name, value in texts.items():
+            param = self.params.find(name)
+            if param is not None and param is not self.expanding:
+                self.set(name, value)
+        return next((value for name, value in texts.items() if self.params.find(name) is self.expanding), "")

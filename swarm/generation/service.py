@@ -6,10 +6,11 @@ The block watches; the service owns the work. Leaving the block stops watching, 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 
 import anyio
 from anyio.abc import TaskGroup
@@ -27,19 +28,24 @@ from swarm.generation.claims import Claim, Claims
 from swarm.generation.events import GenerationEvent
 from swarm.generation.finish import Finisher
 from swarm.generation.grid import send_grid
+from swarm.generation.ledger import Ledger
 from swarm.generation.picture import LEASE_SECONDS, WENT_WRONG, PictureRun
 from swarm.generation.pictures import check_pictures
 from swarm.generation.plan import Moment, Plan, plans
 from swarm.generation.points import AFTER_BATCH
+from swarm.generation.preset_peek import with_early_presets
+from swarm.generation.resolve import filled_prompt
 from swarm.generation.rows import decode_plan, rows_of
 from swarm.generation.run import Indices, RequestRun
 from swarm.generation.spine import Spine
 from swarm.generation.watch import Watch
 from swarm.params.input import GenerationInput
 from swarm.params.request import parse_request
+from swarm.prompt.expand import tag_table
 from swarm.queue.jobs import JobRow
 
 logger = logging.getLogger(__name__)
+NOTHING_KEPT: Mapping[int, str] = MappingProxyType({})
 DAY_SECONDS = 24 * 3600.0
 REMEMBER_SECONDS = 30 * DAY_SECONDS
 FAIRNESS_SECONDS = 3600.0
@@ -70,6 +76,7 @@ class GenerationService:
     def __init__(self, spine: Spine) -> None:
         self._spine = spine
         self._finisher = Finisher(spine)
+        self._ledger = Ledger()
         self._claims = Claims()
         self._group: TaskGroup | None = None
         self._running: set[str] = set()
@@ -84,20 +91,29 @@ class GenerationService:
             self._group = group
             group.start_soon(self._renew_leases)
             group.start_soon(self._forget_old_jobs)
+            group.start_soon(self._ledger.keep_settling)
             await self._remember_device_time()
-            for row in await to_thread(self._spine.queue.reclaim):
-                group.start_soon(self._resume, row, users(row.user_id))
+            rows = await to_thread(self._spine.queue.reclaim)
+            kept = await self._already_on_disk(rows)
+            for row in rows:
+                group.start_soon(self._resume, row, users(row.user_id), kept.get(row.id, {}))
             try:
                 yield
             finally:
                 self._group = None
                 group.cancel_scope.cancel()
+        await self._ledger.settle()
+
+    async def _already_on_disk(self, rows: Sequence[JobRow]) -> Mapping[str, Mapping[int, str]]:
+        """Job id -> number -> URL of pictures whose file came to be while its row did not hear of it."""
+        places = self._spine.outputs.places
+        return {} if places is None else await to_thread(places.kept, [row.id for row in rows])
 
     async def _renew_leases(self) -> None:
         while True:
             await anyio.sleep(LEASE_SECONDS / 3)
             if self._running:
-                await to_thread(self._spine.queue.renew, sorted(self._running), LEASE_SECONDS)
+                await self._ledger.write(self._spine.queue.renew, sorted(self._running), LEASE_SECONDS)
 
     async def _remember_device_time(self) -> None:
         """Fairness goes on where it was: what users had within the last hour still counts."""
@@ -108,11 +124,15 @@ class GenerationService:
     async def _forget_old_jobs(self) -> None:
         """Rows of jobs that ended long ago serve nobody; their pictures stay."""
         while True:
-            await to_thread(self._spine.queue.forget, self._spine.now().timestamp() - REMEMBER_SECONDS)
+            now = self._spine.now().timestamp()
+            await self._ledger.write(self._spine.queue.forget, now - REMEMBER_SECONDS)
             await anyio.sleep(DAY_SECONDS)
 
-    async def _resume(self, row: JobRow, user: User) -> None:
-        """Make a picture that was promised before a restart. Nobody watches; it goes to disk and history."""
+    async def _resume(self, row: JobRow, user: User, kept: Mapping[int, str]) -> None:
+        """Make a picture that was promised before a restart. Nobody watches; it goes to disk and history.
+
+        `kept`: URLs of those of its pictures that are there already.
+        """
         with self._claims.open(row.session_id, user.id, waiting_gens=1) as claim:
             run = self._request_run(user, row.session_id, claim, Watch(), Indices())
             run.watch.leave()
@@ -120,9 +140,12 @@ class GenerationService:
                 plan = decode_plan(row.id, row.index, row.body)
             except (UserError, ValueError, KeyError):
                 logger.exception("The stored parameters of job %s cannot be read.", row.id)
-                await to_thread(self._spine.queue.fail, row.id, WENT_WRONG)
+                await self._ledger.write(self._spine.queue.fail, row.id, WENT_WRONG)
                 return
-            await self._carry_picture(run, plan)
+            if kept.keys() >= set(range(plan.batch)):
+                await self._ledger.write(self._spine.queue.finish, row.id, "\n".join(kept.values()))
+                return
+            await self._carry_picture(run, plan, kept)
 
     # --- asking -------------------------------------------------------------------------------------------------
 
@@ -141,11 +164,30 @@ class GenerationService:
 
     def status(self, session_id: str) -> JsonObject:
         """The wire's status object for one session (swarm-core 5.10)."""
+        return self._status(self._claims.counters(session_id))
+
+    def global_status(self) -> JsonObject:
+        """The same, with the counters of all sessions of all users."""
+        return self._status(self._claims.total())
+
+    def counters(self, user_id: str | None = None) -> JsonObject:
+        """The four counters over all sessions of a user, or of everyone."""
+        return self._claims.total(user_id)
+
+    def tag_names(self) -> frozenset[str]:
+        """Every name of every prompt tag."""
+        return frozenset(tag_table(self._spine.tags))
+
+    def _status(self, counters: JsonObject) -> JsonObject:
         return {
-            "status": self._claims.counters(session_id),
+            "status": counters,
             "backend_status": self._spine.pool.status(),
             "supported_features": self._spine.pool.supported_features(),
         }
+
+    def fill_prompt(self, prompt: str, user: User) -> str:
+        """What a prompt could become, drawn with a random seed. Blocking. Raises UserError."""
+        return filled_prompt(prompt, user, self._spine)
 
     def interrupt(self, session_id: str) -> int:
         """Interrupt everything the session has asked for so far."""
@@ -204,7 +246,7 @@ class GenerationService:
         for plan in planned:
             await run.room(limit)
             if run.stopped or run.claim.interrupted:
-                await to_thread(self._spine.queue.cancel, [one.id for one in planned[planned.index(plan) :]])
+                await self._ledger.write(self._spine.queue.cancel, [one.id for one in planned[planned.index(plan) :]])
                 break
             self._group.start_soon(self._carry_picture, run, plan)
             await anyio.lowlevel.checkpoint()
@@ -213,10 +255,10 @@ class GenerationService:
         await self._spine.hooks.thread_through(AFTER_BATCH, tuple(run.saved), run.user.id)
         run.discard()
 
-    async def _carry_picture(self, run: RequestRun, plan: Plan) -> None:
+    async def _carry_picture(self, run: RequestRun, plan: Plan, kept: Mapping[int, str] = NOTHING_KEPT) -> None:
         self._running.add(plan.id)
         try:
-            await PictureRun(self._spine, self._finisher, run, plan).run()
+            await PictureRun(self._spine, self._finisher, self._ledger, run, plan, kept).run()
         finally:
             self._running.discard(plan.id)
 
@@ -226,9 +268,11 @@ class GenerationService:
 
     def _parse(self, body: JsonObject, user: User) -> GenerationInput:
         choices = self._spine.shop.for_user(user)
-        parsed = parse_request(body, params=self._spine.params, choices=choices, permits=user.permits)
-        check_pictures(parsed, self._spine.params)
-        return special_logic(parsed, rng=self._spine.random)
+        params, presets = self._spine.params, self._spine.presets(user.id)
+        parsed = parse_request(body, params=params, choices=choices, permits=user.permits, presets=presets)
+        check_pictures(parsed, params)
+        settled = special_logic(parsed, rng=self._spine.random)
+        return with_early_presets(settled, presets=presets, params=params, choices=choices, permits=user.permits)
 
     def _plans(self, request: GenerationRequest, input: GenerationInput, user: User) -> list[Plan]:
         return plans(

@@ -9,6 +9,7 @@ from random import Random
 
 from anyio import CapacityLimiter
 
+from swarm.accounts.presets import PresetTexts
 from swarm.backends.dispatch import Dispatcher
 from swarm.backends.pool import BackendPool
 from swarm.base.hooks import Hooks
@@ -17,20 +18,25 @@ from swarm.catalog.catalog import Catalog
 from swarm.generation.choices import Shop
 from swarm.outputs.store import OutputStore
 from swarm.params.registry import ParamRegistry
-from swarm.prompt.tag import PromptTag
+from swarm.prompt.tag import PromptTag, Wildcards
 from swarm.queue.jobs import JobStore
 from swarm.settings.server import ServerSettings
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spine:
-    """Services the spine works with. `now`: local time. `clock`: seconds, for durations. `random`: makes seeds."""
+    """Services the spine works with. `now`: local time. `clock`: seconds, for durations. `random`: makes seeds.
+
+    `presets`: the parameter texts of a user's presets by lower-case title; must not block.
+    """
 
     settings: Callable[[], ServerSettings]
     params: ParamRegistry
     tags: Registry[PromptTag]
     shop: Shop
+    presets: PresetTexts
     catalog: Catalog
+    wildcards: Wildcards
     outputs: OutputStore
     queue: JobStore
     pool: BackendPool

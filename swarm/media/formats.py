@@ -77,6 +77,9 @@ EXTENSIONS: Mapping[str, str] = MappingProxyType(
 )
 """File extension of each media type that may be kept as it is."""
 
+MAX_DPI = 65_535
+"""The finest resolution that every format can record."""
+
 _Z_RLE = 3
 """The zlib strategy that suits filtered pixels: half the time of the default at the same size."""
 
@@ -130,6 +133,7 @@ def _with_hidden(pixels: Pixels, metadata: str, stealth: str, chosen: Format) ->
 
 
 def _encode_still(image: Image.Image, chosen: Format, quality: int, metadata: str | None, dpi: int) -> Encoded:
+    dpi = min(dpi, MAX_DPI)
     options: dict[str, Any] = {"dpi": (dpi, dpi)} if dpi > 0 else {}
     exif = make_exif(None if chosen.extension == "png" else metadata, dpi)
     too_long = chosen.extension == "jpg" and len(exif) > MAX_JPEG_BYTES

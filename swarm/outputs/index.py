@@ -108,7 +108,7 @@ class HistoryIndex:
         folders, files = _read_folder(path)
         changed = [name for name, facts in files.items() if old.get(name) != facts]
         rows = [_file_row(path, name, files[name]) for name in changed]
-        with self.database.write() as connection:
+        with self.database.write_if_possible() as connection:
             connection.execute("INSERT OR REPLACE INTO output_folders VALUES (?, ?, ?)", (path, _parent(path), mtime))
             connection.executemany(
                 "INSERT OR IGNORE INTO output_folders VALUES (?, ?, 0)", [(folder, path) for folder in folders]
@@ -131,7 +131,7 @@ class HistoryIndex:
     def forget_folder(self, path: str) -> None:
         """Drop a folder that is gone, and all below it."""
         span = (path + "/", path + "0")
-        with self.database.write() as connection:
+        with self.database.write_if_possible() as connection:
             connection.execute("DELETE FROM output_folders WHERE path = ? OR (path > ? AND path < ?)", (path, *span))
             connection.execute("DELETE FROM output_files WHERE path > ? AND path < ?", span)
             connection.execute("DELETE FROM output_texts WHERE path > ? AND path < ?", span)
@@ -155,7 +155,7 @@ class HistoryIndex:
 
     def forget(self, path: Path) -> None:
         """A file that was deleted or moved away."""
-        with self.database.write() as connection:
+        with self.database.write_if_possible() as connection:
             connection.execute("DELETE FROM output_files WHERE path = ?", (path.as_posix(),))
             connection.execute("DELETE FROM output_texts WHERE path = ?", (path.as_posix(),))
 
@@ -189,9 +189,14 @@ class HistoryIndex:
             found |= {path: (stamp, text) for path, stamp, text in rows}
         return found
 
+    def forget_texts(self) -> None:
+        """Forget the metadata of all files; it is read again when somebody asks."""
+        with self.database.write() as connection:
+            connection.execute("DELETE FROM output_texts")
+
     def remember_texts(self, rows: Iterable[tuple[str, str, str | None]]) -> None:
         """Keep (path, stamp, text) of files whose metadata has just been read."""
-        with self.database.write() as connection:
+        with self.database.write_if_possible() as connection:
             connection.executemany("INSERT OR REPLACE INTO output_texts VALUES (?, ?, ?)", rows)
 
 

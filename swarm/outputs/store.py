@@ -17,6 +17,7 @@ from swarm.media.image import guess_mime
 from swarm.outputs.files import SIDECAR_SUFFIXES, leftovers, make_folder, sidecar, write_whole
 from swarm.outputs.index import HistoryIndex
 from swarm.outputs.naming import candidates
+from swarm.outputs.places import Places
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +25,8 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True, kw_only=True)
 class SaveRequest:
     """A picture to save. `tokens`: values for the path template. `sidecar`: write the metadata beside it in any case
-    (it is also written when the file could not hold it). `allow_unsafe`: the template may use more characters."""
+    (it is also written when the file could not hold it). `allow_unsafe`: the template may use more characters. `job`:
+    id of the job it was made for, and its number there, so that a restart does not make it again."""
 
     user_id: str
     template: str
@@ -34,6 +36,7 @@ class SaveRequest:
     metadata: str | None
     sidecar: bool = False
     allow_unsafe: bool = False
+    job: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +61,14 @@ class OutputStore:
     """The output folders. Synchronous and thread-safe; names are given out under a lock per folder, while encoding and
     writing happen outside of it."""
 
-    def __init__(self, root: Path, *, append_user: bool, index: HistoryIndex, clock: Clock) -> None:
+    def __init__(
+        self, root: Path, *, append_user: bool, index: HistoryIndex, clock: Clock, places: Places | None = None
+    ) -> None:
         self.root = root
         self.append_user = append_user
         self.index = index
         self.clock = clock
+        self.places = places
         self._shelves: dict[Path, _Shelf] = {}
         self._lock = threading.Lock()
 
@@ -117,6 +123,9 @@ class OutputStore:
         beside = sidecar(path) if _needs_sidecar(request) else None
         if beside is not None:
             write_whole(beside, (request.metadata or "").encode())
+        owner = f"View/{root.name}" if self.append_user else "Output"
+        saved = Saved(url=f"{owner}/{relative}", relative=relative, path=path)
+        self._announce(saved, request)
         try:
             write_whole(path, request.encoded.data)
         except OSError:
@@ -125,8 +134,16 @@ class OutputStore:
             raise
         text = request.metadata if beside is not None or request.encoded.embedded else None
         self._note(path, text)
-        owner = f"View/{root.name}" if self.append_user else "Output"
-        return Saved(url=f"{owner}/{relative}", relative=relative, path=path)
+        return saved
+
+    def _announce(self, saved: Saved, request: SaveRequest) -> None:
+        """Write down where the picture of a job is about to appear."""
+        if self.places is None or request.job is None:
+            return
+        try:
+            self.places.note(*request.job, saved.url, saved.path)
+        except sqlite3.Error as error:
+            logger.warning("The place of %s was not noted; a crash now would make it twice: %s", saved.path.name, error)
 
     def _note(self, path: Path, text: str | None) -> None:
         """Tell the index. It is only a memory: if it cannot take the entry, the next list finds the file itself."""

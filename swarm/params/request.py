@@ -43,7 +43,7 @@ def parse_request(
 
     `presets`: the user's presets, title to parameter texts. Raises BadInput or NotPermitted with the wire's sentence.
     """
-    _refuse_deep(raw)
+    refuse_deep(raw)
     input = GenerationInput(extra=MappingProxyType(_extra_metadata(raw.get("extra_metadata"))))
     texts = {key: text_form(value) for key, value in raw.items() if key not in _NOT_PARAMS}
     input = _apply_all(input, texts, params, choices, permits)
@@ -146,7 +146,7 @@ def _extra_metadata(raw: Json) -> dict[str, Json]:
     return {key: list(value) if isinstance(value, list) else text_form(value) for key, value in raw.items()}
 
 
-def _refuse_deep(raw: Json) -> None:
+def refuse_deep(raw: Json) -> None:
     """Raises BadInput when `raw` is nested so deeply that turning it into text would exhaust the stack."""
     level = [raw]
     for _ in range(_MAX_DEPTH):

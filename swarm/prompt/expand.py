@@ -29,7 +29,7 @@ def expand(prompt: str, context: TagContext) -> ExpandedPrompt:
     loras, wildcards, warnings = len(context.loras), len(context.used_wildcards), len(context.warnings)
     text = without_marks(prompt)
     if "<" in text:
-        text = written_out(context.expand(text))
+        text = written_out(_wrapped(context.expand(text), context))
     return ExpandedPrompt(
         text=text.strip() if text != prompt else prompt,
         original=prompt,
@@ -37,6 +37,14 @@ def expand(prompt: str, context: TagContext) -> ExpandedPrompt:
         wildcards=tuple(context.used_wildcards[wildcards:]),
         warnings=tuple(context.warnings[warnings:]),
     )
+
+
+def _wrapped(text: str, context: TagContext) -> str:
+    """`text` with what presets put around it, which is used up then."""
+    wrapped = "".join([*reversed(context.before), text, *context.after])
+    context.before.clear()
+    context.after.clear()
+    return wrapped
 
 
 def tag_table(tags: Registry[PromptTag]) -> Mapping[str, PromptTag]:

@@ -109,6 +109,10 @@ class Parameters(Protocol):
     def set(self, name: str, value: str) -> bool:
         """Give a parameter a value; False for an unknown parameter. Raises BadInput for a value it cannot have."""
 
+    def apply_preset(self, title: str) -> str | None:
+        """Give parameters the values of a preset, but for the prompt being expanded: answers the preset's text for it,
+        empty if it has none. None for an unknown preset. Raises BadInput for a value that a parameter cannot have."""
+
 
 class NoParameters:
     """A prompt without a request."""
@@ -118,6 +122,9 @@ class NoParameters:
 
     def set(self, name: str, value: str) -> bool:
         return False
+
+    def apply_preset(self, title: str) -> str | None:
+        return None
 
 
 @dataclass(frozen=True)
@@ -133,7 +140,8 @@ class LoraTag:
 class TagContext:
     """What tags read and leave behind. One for a picture's prompt and negative prompt together, the prompt first.
 
-    `tags`: by every name. `seed`: the wildcard seed, 0 to 2^31-1.
+    `tags`: by every name. `seed`: the wildcard seed, 0 to 2^31-1. `before`, `after`: what goes around the text being
+    expanded, innermost first.
     """
 
     tags: Mapping[str, PromptTag]
@@ -146,6 +154,8 @@ class TagContext:
     warnings: list[str] = field(default_factory=list)
     loras: list[LoraTag] = field(default_factory=list)
     used_wildcards: list[str] = field(default_factory=list)
+    before: list[str] = field(default_factory=list)
+    after: list[str] = field(default_factory=list)
     drew: bool = False
     _depth: int = 0
     _work: int = 0

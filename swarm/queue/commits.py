@@ -10,8 +10,8 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Generic, TypeVar
 
-from swarm.base.database import Database
-from swarm.base.errors import Refused, SwarmError
+from swarm.base.database import Database, readable
+from swarm.base.errors import SwarmError
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class _Ticket(Generic[T]):
 
     def result(self) -> T:
         if self.error is not None:
-            raise _readable(self.error)
+            raise readable(self.error)
         return self._value  # type: ignore[return-value]  # attempt() has stored a T
 
 
@@ -77,15 +77,3 @@ class GroupCommit:
         finally:
             for ticket in batch:
                 ticket.is_done = True
-
-
-def _readable(error: BaseException) -> BaseException:
-    """Full and busy disks as sentences; anything else as it came."""
-    text = str(error)
-    if "disk is full" in text:
-        return Refused(
-            "The server's disk is full, so nothing was taken. Free some space and try again.", error_id="disk_full"
-        )
-    if "is locked" in text:
-        return Refused("The server's database is busy. Try again in a moment.", error_id="busy")
-    return error

@@ -37,9 +37,12 @@ def load_settings(path: Path) -> ServerSettings:
 
 
 def save_settings(settings: ServerSettings, path: Path) -> None:
-    """Write the file whole or not at all, with every setting's help above it. Blocking."""
+    """Write the file whole or not at all, with every setting's help above it. Blocking.
+
+    What another program keeps in the same file, such as SwarmUI the settings that do not act here, stays in it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = fds.write(to_tree(settings), dict(_comments(type(settings), ())))
+    text = fds.write(_with_others(to_tree(settings), _present(path)), dict(_comments(type(settings), ())))
     unfinished = path.with_name(path.name + ".tmp")
     with unfinished.open("w", encoding="utf-8") as file:
         file.write(text)
@@ -85,6 +88,25 @@ def to_tree(settings: Any) -> dict[str, fds.Value]:
         value = getattr(settings, each.attribute)
         tree[each.about.name] = to_tree(value) if is_dataclass(value) else value
     return tree
+
+
+def _present(path: Path) -> Mapping[str, fds.Node]:
+    """What the file holds now; nothing when it is absent or cannot be read."""
+    try:
+        return fds.parse(path.read_text("utf-8", errors="replace"))
+    except (FileNotFoundError, BadInput):
+        return {}
+
+
+def _with_others(tree: Mapping[str, fds.Value], present: Mapping[str, fds.Node]) -> dict[str, fds.Value]:
+    """`tree`, and behind its keys those of `present` that it does not have in any case."""
+    by_name = {key.lower(): value for key, value in present.items()}
+    merged: dict[str, fds.Value] = {}
+    for key, value in tree.items():
+        other = by_name.get(key.lower())
+        merged[key] = _with_others(value, other) if isinstance(value, Mapping) and isinstance(other, dict) else value
+    own = {key.lower() for key in tree}
+    return {**merged, **{key: value for key, value in present.items() if key.lower() not in own}}
 
 
 def _comments(kind: type[Any], path: fds.Path) -> Iterator[tuple[fds.Path, str]]:

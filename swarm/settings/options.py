@@ -11,7 +11,8 @@ class LaunchOptions:
     """Where the server listens, where its files are, and how it starts. Nothing here changes while it runs.
 
     `models_dirs`: model roots, the first receives downloads. `launch_mode`: `none`, or `web` to open a browser.
-    `user_id`: who callers are when they do not say. `persist` False keeps sessions in memory only.
+    `user_id`: who callers are when they do not say. `persist` False keeps sessions in memory only. `lock_settings`:
+    changed settings are not saved. `require_control_within`: minutes, 0 for never; see AdminTakeControl.
     """
 
     data_dir: Path
@@ -25,6 +26,8 @@ class LaunchOptions:
     loglevel: str = "Info"
     user_id: str = "local"
     persist: bool = True
+    lock_settings: bool = False
+    require_control_within: float = 0.0
 
     @staticmethod
     def under(folder: Path, *, persist: bool = True) -> LaunchOptions:

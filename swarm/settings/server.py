@@ -14,13 +14,15 @@ LOG_LEVELS = ("Verbose", "Debug", "Info", "Init", "Warning", "Error", "None")
 class PathSettings:
     """Where files lie. Relative paths start at the folder of the program."""
 
-    model_root: str = setting("Models", "ModelRoot", "Folder of the models. Several are separated by semicolons.")
-    output_path: str = setting("Output", "OutputPath", "Folder of the pictures that are made.")
+    model_root: str = setting(
+        "Models", "ModelRoot", "Folder of the models. Several are separated by semicolons. Read at the start."
+    )
+    output_path: str = setting("Output", "OutputPath", "Folder of the pictures that are made. Read at the start.")
+    wildcards_folder: str = setting(
+        "Wildcards", "WildcardsFolder", "Folder of the wildcard lists, below the data folder. Read at the start."
+    )
     append_user_name_to_output_path: bool = setting(
         True, "AppendUserNameToOutputPath", "Give every user a folder of their own among the pictures."
-    )
-    recycle_deleted_images: bool = setting(
-        False, "RecycleDeletedImages", "Move deleted pictures into a bin instead of deleting them."
     )
 
 
@@ -37,13 +39,21 @@ class MetadataSettings:
 class NetworkSettings:
     """Who can reach the server, and how much they can send."""
 
-    host: str = setting("localhost", "Host", "Address to listen on. 0.0.0.0 or * listens on all of them.")
-    port: int = setting(7801, "Port", "Port to listen on.")
+    host: str = setting(
+        "localhost", "Host", "Address to listen on. 0.0.0.0 or * listens on all of them. Read at the start."
+    )
+    port: int = setting(7801, "Port", "Port to listen on. Read at the start.")
     allowed_hosts: str = setting(
         "",
         "AllowedHosts",
         "Further names by which browsers reach this server, separated by commas. Loopback names, IP addresses and the "
         "names of this machine are always allowed; any other name could belong to a hostile page.",
+    )
+    download_hosts: str = setting(
+        "",
+        "DownloadHosts",
+        "Further hosts that models may be downloaded from, besides Hugging Face and Civitai, separated by commas; * is any "
+        "host on the internet. Addresses of the local network are never contacted.",
     )
     auth_bypass_ips: str = setting(
         "127.0.0.1,::1,::ffff:127.0.0.1",
@@ -78,9 +88,6 @@ class BackendSettings:
     )
     per_request_timeout_minutes: int = setting(
         10080, "PerRequestTimeoutMinutes", "How long a request waits for a backend before it is given up."
-    )
-    max_requests_forced_order: int = setting(
-        20, "MaxRequestsForcedOrder", "Up to this many waiting requests start strictly in the order they came."
     )
     unrestricted_max_t2i_simultaneous: bool = setting(
         False, "UnrestrictedMaxT2iSimultaneous", "Let users have as many pictures in work as their role allows."
@@ -124,6 +131,9 @@ class ServerSettings:
     )
     backends: BackendSettings = field(
         default_factory=BackendSettings, metadata=setting_meta("Backends", "How work is given to backends.")
+    )
+    nvidia_query_rate_limit_ms: int = setting(
+        1000, "NvidiaQueryRateLimitMS", "For how many milliseconds what the GPUs have answered about themselves counts."
     )
     logs: LogSettings = field(default_factory=LogSettings, metadata=setting_meta("Logs", "What is written to the log."))
     performance: PerformanceSettings = field(

@@ -55,9 +55,17 @@ def setting_meta(
     return {_KEY: about}
 
 
-def setting(default: T, name: str, help: str, *, options: Sequence[str] | None = None, secret: bool = False) -> T:
+def setting(
+    default: T,
+    name: str,
+    help: str,
+    *,
+    options: Sequence[str] | None = None,
+    option_names: Sequence[str] | None = None,
+    secret: bool = False,
+) -> T:
     """A settings field with its default, for use in a frozen dataclass."""
-    metadata = setting_meta(name, help, options=options, secret=secret)
+    metadata = setting_meta(name, help, options=options, option_names=option_names, secret=secret)
     return field(default=default, metadata=metadata)
 
 

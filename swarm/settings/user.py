@@ -1,13 +1,20 @@
-"""The settings a user has (swarm-core 4.3), as far as they act. Defaults come from the server's `default_user`."""
+"""The settings a user has (swarm-core 4.3). Defaults come from the server's `default_user`.
+
+Some act here; others are kept for the page and for other clients, which read them with `GetUserSettings`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from swarm.settings.page import AudioSettings, AutoCompleteSettings, PageSettings
 from swarm.settings.setting import setting, setting_meta
 
 IMAGE_FORMATS = ("PNG", "JPG", "WEBP_LOSSLESS", "WEBP")
 STEALTH_MODES = ("false", "Alpha", "RGB")
+THEMES = ("modern_dark", "modern_light")
+LANGUAGES = ("en",)
+_VAE_HELP = "VAE for {} models, where a request names none."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +57,33 @@ class FileFormat:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ParamParsing:
+    """How requests are read."""
+
+    allow_lora_stacking: bool = setting(
+        True, "AllowLoraStacking", "Let a LoRA be applied several times. Otherwise prompts cannot add it again."
+    )
+
+
+def _vae(name: str, family: str) -> str:
+    return setting("None", name, _VAE_HELP.format(family), options=("None",))
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaeSettings:
+    """VAEs to use instead of those inside of models."""
+
+    default_sdxl_vae: str = _vae("DefaultSDXLVAE", "SDXL")
+    default_sdv1_vae: str = _vae("DefaultSDv1VAE", "SD v1")
+    default_svd_vae: str = _vae("DefaultSVDVAE", "SVD video")
+    default_flux_vae: str = _vae("DefaultFluxVAE", "Flux")
+    default_flux2_vae: str = _vae("DefaultFlux2VAE", "Flux 2")
+    default_sd3_vae: str = _vae("DefaultSD3VAE", "SD3")
+    default_mochi_vae: str = _vae("DefaultMochiVAE", "Mochi")
+    default_qwen_vae: str = _vae("DefaultQwenVAE", "Qwen Image")
+
+
+@dataclass(frozen=True, kw_only=True)
 class UserSettings:
     """Everything a user can set."""
 
@@ -59,11 +93,41 @@ class UserSettings:
     file_format: FileFormat = field(
         default_factory=FileFormat, metadata=setting_meta("FileFormat", "How pictures are saved.")
     )
+    ui: PageSettings = field(default_factory=PageSettings, metadata=setting_meta("UI", "How the page behaves."))
+    param_parsing: ParamParsing = field(
+        default_factory=ParamParsing, metadata=setting_meta("ParamParsing", "How requests are read.")
+    )
     save_files: bool = setting(
         True, "SaveFiles", "Save pictures on the server. Otherwise they are only sent to whoever asked."
     )
     star_no_folders: bool = setting(False, "StarNoFolders", "Keep copies of starred pictures in one flat folder.")
     roles: tuple[str, ...] = setting(("owner",), "Roles", "Ids of the roles the user has. Set by administrators only.")
+    theme: str = setting("modern_dark", "Theme", "How the page looks.", options=THEMES)
+    center_image_always_grow: bool = setting(
+        False, "CenterImageAlwaysGrow", "Show small pictures in the middle of the page as large as there is room."
+    )
+    auto_swap_images_includes_full_view: bool = setting(
+        False, "AutoSwapImagesIncludesFullView", "Change to a new picture in the full view, too."
+    )
+    buttons_under_main_images: str = setting(
+        "",
+        "ButtonsUnderMainImages",
+        "Buttons to show below a picture, separated by commas. Empty shows the usual ones.",
+    )
+    image_metadata_format: str = setting(
+        "auto", "ImageMetadataFormat", "Where the metadata of a picture is shown.", options=("auto", "below", "side")
+    )
+    reset_batch_size_to_one: bool = setting(
+        False, "ResetBatchSizeToOne", "Set the batch size back to 1 when the page is loaded."
+    )
+    hint_format: str = setting(
+        "BUTTON", "HintFormat", "How hints are opened.", options=("BUTTON", "HOVER", "HOVER_DELAY", "NONE")
+    )
+    hover_delay_seconds: float = setting(0.5, "HoverDelaySeconds", "How long HOVER_DELAY waits, in seconds.")
+    max_prompt_lines: int = setting(10, "MaxPromptLines", "How many lines the prompt box grows to.")
+    vaes: VaeSettings = field(
+        default_factory=VaeSettings, metadata=setting_meta("VAEs", "VAEs to use instead of those inside of models.")
+    )
     max_images_in_mini_grid: int = setting(
         1,
         "MaxImagesInMiniGrid",
@@ -75,4 +139,27 @@ class UserSettings:
     )
     image_history_use_previews: bool = setting(
         True, "ImageHistoryUsePreviews", "Show small previews in the history instead of whole pictures."
+    )
+    max_simul_previews: int = setting(1, "MaxSimulPreviews", "How many live previews the page asks for at once.")
+    enter_key_generates: bool = setting(True, "EnterKeyGenerates", "The enter key in the prompt box generates.")
+    generate_forever_delay: float = setting(
+        0.1, "GenerateForeverDelay", "Seconds between the requests of Generate Forever."
+    )
+    generate_forever_queue_size: int = setting(
+        1, "GenerateForeverQueueSize", "How many requests Generate Forever keeps waiting."
+    )
+    parameter_memory_duration_hours: float = setting(
+        6.0, "ParameterMemoryDurationHours", "How long the page remembers the parameters, in hours."
+    )
+    language: str = setting("en", "Language", "Language of the page.", options=LANGUAGES)
+    reuse_param_exclude_list: str = setting(
+        "wildcardseed",
+        "ReuseParamExcludeList",
+        "Parameters that are not taken over from a picture, by id, with commas.",
+    )
+    audio: AudioSettings = field(
+        default_factory=AudioSettings, metadata=setting_meta("Audio", "Sounds that the page makes.")
+    )
+    auto_complete: AutoCompleteSettings = field(
+        default_factory=AutoCompleteSettings, metadata=setting_meta("AutoComplete", "Completion of words in prompts.")
     )

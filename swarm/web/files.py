@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from swarm.access.permissions import VIEW_OTHERS_OUTPUTS
 from swarm.accounts.user import User
 from swarm.base.errors import BadInput, NotFound
 from swarm.base.json import dumps
-from swarm.base.paths import clean_output_path, is_hidden, open_under, under
+from swarm.base.paths import clean_output_path, is_hidden, is_too_long, open_under, under
 from swarm.base.tasks import to_thread, to_thread_limited
 from swarm.outputs.history import metadata_of
 from swarm.outputs.previews import Preview
@@ -120,7 +121,9 @@ async def _serve(state: AppState, request: Request, *, prefix: str, names_owner:
         return await to_thread(_open, state, place, request.headers.get("range"))
     except (FileNotFoundError, NotADirectoryError):
         raise NotFound(_NO_SUCH_FILE, error_id="file_not_found") from None
-    except OSError:
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # an owner's name that no folder can have
+            raise NotFound(_NO_SUCH_FILE, error_id="file_not_found") from None
         return _unreadable()
 
 
@@ -138,6 +141,8 @@ def _place(state: AppState, user: User, path: str, *, names_owner: bool) -> _Pla
         if owner != user.id and not user.permits(VIEW_OTHERS_OUTPUTS):
             raise BadInput("unauthorized - you may not view other users' outputs", error_id="unauthorized")
     relative = clean_output_path(path)
+    if is_too_long(relative):
+        raise NotFound(_NO_SUCH_FILE, error_id="file_not_found")
     under(state.outputs.user_root(owner), relative)
     if is_hidden(relative):
         raise NotFound(_NO_SUCH_FILE, error_id="file_not_found")

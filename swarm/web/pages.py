@@ -70,5 +70,7 @@ def page_routes(state: AppState, pages: Mapping[str, Page]) -> list[BaseRoute]:
 
 def _route(path: str, endpoint: PageEndpoint | _Nowhere) -> Route:
     route = Route(path, endpoint)
-    route.path_regex = re.compile(route.path_regex.pattern, re.IGNORECASE)
+    # DOTALL and \Z: an address may hold a newline, which must neither escape every route nor pass for the end.
+    pattern = route.path_regex.pattern.removesuffix("$") + r"\Z"
+    route.path_regex = re.compile(pattern, re.IGNORECASE | re.DOTALL)
     return route

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from swarm.base.tasks import to_thread
@@ -94,10 +94,10 @@ def _folder_page(folder: str) -> Page:
 
 
 async def _favicon(state: AppState, request: Request) -> Response:
-    icon = STATIC / "favicon.ico"
-    if not await to_thread(icon.is_file):
-        return not_there()
-    return FileResponse(icon, media_type="image/x-icon")
+    response = await _file(STATIC, "favicon.ico", request)
+    if "content-type" in response.headers:
+        response.headers["Content-Type"] = "image/x-icon"  # what systems guess differs
+    return response
 
 
 STYLES, SCRIPTS, FONTS, PICTURES = (_folder_page(folder) for folder in _FOLDERS)

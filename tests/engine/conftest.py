@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -17,7 +17,7 @@ import swarm.architectures  # noqa: E402
 from swarm.architectures.architecture import Architecture  # noqa: E402
 from swarm.base.registry import collect  # noqa: E402
 from swarm.engine.batcher import Batcher  # noqa: E402
-from swarm.engine.device import choose_device  # noqa: E402
+from swarm.engine.device import Device, choose_device  # noqa: E402
 from swarm.engine.limits import RowLimit  # noqa: E402
 from swarm.engine.mailbox import Mailbox  # noqa: E402
 from swarm.engine.memory import Models  # noqa: E402
@@ -25,7 +25,7 @@ from swarm.engine.pipeline import WholePipelines  # noqa: E402
 from swarm.engine.start import be_quiet, methods  # noqa: E402
 from swarm.engine.worker import Worker  # noqa: E402
 from swarm.jobs.events import BackendEvent, ImageDone  # noqa: E402
-from swarm.jobs.frames import Answer, Cancel, Event, JobFailed, Request, Run  # noqa: E402
+from swarm.jobs.frames import Answer, Cancel, Event, JobDone, JobFailed, Request, Run  # noqa: E402
 from swarm.jobs.job import Job, LoraUse, ModelFile  # noqa: E402
 from swarm.media.image import Pixels  # noqa: E402
 from swarm.params.input import GenerationInput  # noqa: E402
@@ -42,9 +42,9 @@ class Bench:
     batcher: Batcher
     models: Models
     mailbox: Mailbox
-    calls: list[int] = field(default_factory=list)
     said: dict[str, list[Any]] = field(default_factory=dict)
     other: list[Answer] = field(default_factory=list)
+    finished: list[str] = field(default_factory=list)
     _ids: Iterator[int] = field(default_factory=count)
 
     def send(self, message: Request) -> None:
@@ -102,6 +102,8 @@ class Bench:
             answer = self.mailbox.outbox.get()
             assert answer is not None
             id = getattr(answer, "id", None)
+            if isinstance(answer, JobDone):
+                self.finished.append(answer.id)
             (self.other if id is None else self.said.setdefault(id, [])).append(answer)
 
 
@@ -122,13 +124,13 @@ def files(tiny: Mapping[str, Tiny], tmp_path_factory: pytest.TempPathFactory) ->
     return made
 
 
-def new_bench(limit: int = 16) -> Bench:
+def new_bench(limit: int = 16, *, device: Device | None = None, clock: Callable[[], float] = time.monotonic) -> Bench:
     """An engine whose calls take up to `limit` rows."""
     be_quiet()
-    mailbox, device = Mailbox(), choose_device(0, "auto")
-    models = Models(device, collect(swarm.architectures, Architecture), time.monotonic)
-    batcher = Batcher(models, methods(), time.monotonic, make_limit=lambda: RowLimit(fixed=limit))
-    worker = Worker(mailbox, models, batcher, WholePipelines(device), time.monotonic)
+    mailbox, device = Mailbox(), device or choose_device(0, "auto")
+    models = Models(device, collect(swarm.architectures, Architecture), clock)
+    batcher = Batcher(models, methods(), clock, make_limit=lambda: RowLimit(fixed=limit))
+    worker = Worker(mailbox, models, batcher, WholePipelines(device), clock)
     return Bench(worker=worker, batcher=batcher, models=models, mailbox=mailbox)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
-from swarm.engine.adapters.unet import Row, alike
+from swarm.engine.adapters.unet import Row, UnetDenoiser, alike
+from swarm.engine.device import Device, choose_device
 from swarm.jobs.events import ImageDone, LoadingModel, Preview, StepDone
-from swarm.jobs.frames import Free, Freed, JobDone, Load, Loaded
+from swarm.jobs.frames import Free, Freed, Load, Loaded
 from swarm.jobs.job import ModelFile
 from swarm.jobs.stage import Conditioning
 from tests.engine.conftest import SD, XL, Bench, new_bench
@@ -59,9 +61,8 @@ def test_a_picture_that_arrives_while_another_runs_shares_its_next_call(
     bench.turn()
     assert bench.batcher.running_pictures == 2
     bench.finish()
-    order = [id for id, answers in bench.said.items() if any(isinstance(answer, JobDone) for answer in answers)]
-    assert {first, second} <= set(order)
-    assert bench.pixels(second).shape == bench.pixels(first).shape
+    order = [id for id in bench.finished if id in (first, second)]
+    assert order == [second, first]
 
 
 def test_a_job_of_several_pictures_is_its_pictures(bench: Bench, files: Mapping[str, ModelFile]) -> None:
@@ -147,3 +148,66 @@ def test_prompts_whose_common_length_would_be_long_are_asked_apart() -> None:
 
     assert alike([row(1), row(2), row(3)]) == [[0, 1, 2]]
     assert alike([row(5), row(7), row(1)]) == [[1, 2], [0]]
+
+
+class Cramped(UnetDenoiser):
+    """A device that can hold two rows at a time."""
+
+    def __call__(self, rows: Sequence[Row]) -> torch.Tensor:
+        if len(rows) > 2:
+            raise torch.OutOfMemoryError("there is room for two")
+        return super().__call__(rows)
+
+
+def test_running_out_of_memory_makes_calls_smaller_and_fails_nobody(files: Mapping[str, ModelFile]) -> None:
+    with torch.inference_mode():
+        bench = new_bench(limit=16)
+        expected = [bench.picture(files[SD], seed) for seed in range(4)]
+        model = bench.models.ready(files[SD])
+        cramped = replace(model, denoiser=Cramped(model.components, model.device))
+        bench.models.put_in_place(cramped)
+        ids = [bench.submit(files[SD], (seed,)) for seed in range(4)]
+        bench.finish()
+    for id, picture in zip(ids, expected, strict=True):
+        assert (bench.pixels(id) - picture).abs().max() <= 1.0
+
+
+def test_a_picture_of_another_size_gets_its_turn_when_it_is_older(files: Mapping[str, ModelFile]) -> None:
+    with torch.inference_mode():
+        bench = new_bench()
+        bench.picture(files[SD])
+        wide = bench.submit(files[SD], width=128, steps=2)
+        small = [bench.submit(files[SD], (seed,), steps=2) for seed in range(3)]
+        bench.finish()
+    ends = [id for id in bench.finished if id in (wide, *small)]
+    assert ends[0] == wide
+    assert bench.pixels(wide).shape == (64, 128, 3)
+
+
+class Full(Device):
+    """A device without room for a second model."""
+
+    def free_memory(self) -> int:
+        return 1024**3
+
+
+def test_a_picture_survives_that_its_weights_are_pushed_out(files: Mapping[str, ModelFile]) -> None:
+    now = [0.0]
+    with torch.inference_mode():
+        roomy = new_bench()
+        values: dict[str, Any] = {"steps": 6, "prompt": "[cat|dog] on a hill"}
+        expected = roomy.picture(files[SD], 3, **values), roomy.picture(files[XL], 4)
+
+        bench = new_bench(device=Full(**vars(choose_device(0, "auto"))), clock=lambda: now[0])
+        first = bench.submit(files[SD], steps=3)
+        bench.turn()
+        now[0] = 1.0
+        other = bench.submit(files[XL], (4,))
+        bench.turn()
+        now[0] = 10.0
+        late = bench.submit(files[SD], (3,), **values)
+        bench.finish()
+    assert bench.finished == [first, other, late]
+    assert not bench.models.is_loaded(files[XL])
+    for id, picture in zip((late, other), expected, strict=True):
+        assert (bench.pixels(id) - picture).abs().max() <= 1.0

@@ -45,7 +45,7 @@ KNOWN: dict[str, tuple[str, str | None, float, float, float, float, float, str |
     "exactbackendid": ("dropdown", "0", 0, 0, 0, 1, -9, "swarminternal", None),
     "wildcardseed": ("integer", "-1", -1, 4294967295, 0, 1, -5, "swarminternal", None),
     "noseedincrement": ("boolean", "false", 0, 0, 0, 1, -4, "swarminternal", "false"),
-    "personalnote": ("text", "", 0, 0, 0, 1, 10, "swarminternal", ""),
+    "personalnote": ("text", "", 0, 0, 0, 1, 0, "swarminternal", ""),
     "imageformat": ("dropdown", "PNG", 0, 0, 0, 1, 1, "swarminternal", None),
     "samplersigmamin": ("decimal", "0", 0, 1000, 0, 0.01, -23, "advancedsampling", None),
     "samplersigmamax": ("decimal", "10", 0, 1000, 0, 0.01, -22, "advancedsampling", None),

@@ -3,7 +3,10 @@ import { test } from "node:test"
 import { Client } from "../../static/js/api/client.js"
 import { freshMemory } from "./support/wire.js"
 
-const STALE = { status: 401, body: { error: "Invalid session ID. You may need to refresh the page.", error_id: "invalid_session_id" } }
+const STALE = {
+  status: 401,
+  body: { error: "Invalid session ID. You may need to refresh the page.", error_id: "invalid_session_id" },
+}
 
 /** A server that gives sessions s1, s2 … and answers every other call with `answer(session id, nth call)`. */
 function server(answer) {
@@ -13,17 +16,28 @@ function server(answer) {
     const route = url.split("/API/")[1]
     const json = JSON.parse(body)
     const { status = 200, body: reply } =
-      route === "GetNewSession" ? { body: { session_id: `s${++sessions}` } } : answer(json.session_id, calls.filter((call) => call.route === route).length)
+      route === "GetNewSession"
+        ? { body: { session_id: `s${++sessions}` } }
+        : answer(json.session_id, calls.filter((call) => call.route === route).length)
     calls.push({ route, url, ...json })
     return { status, json: async () => reply }
   }
-  return { fetch, calls, client: (memory = freshMemory()) => new Client({ base: "http://host/below/Text2Image", fetch, memory }) }
+  return {
+    fetch,
+    calls,
+    client: (memory = freshMemory()) => new Client({ base: "http://host/below/Text2Image", fetch, memory }),
+  }
 }
 
 test("calls go below the page's own address, with the session", async () => {
   const { calls, client } = server(() => ({ body: { ok: 1 } }))
   assert.deepEqual(await client().call("ListImages", { path: "" }), { ok: 1 })
-  assert.deepEqual(calls.at(-1), { route: "ListImages", url: "http://host/below/API/ListImages", path: "", session_id: "s1" })
+  assert.deepEqual(calls.at(-1), {
+    route: "ListImages",
+    url: "http://host/below/API/ListImages",
+    path: "",
+    session_id: "s1",
+  })
 })
 
 test("the socket takes the scheme of the page", () => {
@@ -34,7 +48,10 @@ test("the socket takes the scheme of the page", () => {
 test("an unknown session is renewed and the call made again", async () => {
   const { calls, client } = server((session) => (session === "s1" ? STALE : { body: { done: true } }))
   assert.deepEqual(await client().call("ListImages"), { done: true })
-  assert.deepEqual(calls.map(({ route }) => route), ["GetNewSession", "ListImages", "GetNewSession", "ListImages"])
+  assert.deepEqual(
+    calls.map(({ route }) => route),
+    ["GetNewSession", "ListImages", "GetNewSession", "ListImages"],
+  )
 })
 
 test("after three tries the server's sentence is thrown", async () => {
@@ -66,7 +83,11 @@ test("refusals are the server's sentence, also with status 200", async () => {
 test("no answer at all is said plainly, and the next try may succeed", async () => {
   let isDown = true
   const { fetch } = server(() => ({ body: { up: true } }))
-  const client = new Client({ base: "http://host/", fetch: (...request) => (isDown ? Promise.reject(new TypeError("Failed to fetch")) : fetch(...request)), memory: freshMemory() })
+  const client = new Client({
+    base: "http://host/",
+    fetch: (...request) => (isDown ? Promise.reject(new TypeError("Failed to fetch")) : fetch(...request)),
+    memory: freshMemory(),
+  })
   await assert.rejects(client.call("ListImages"), { id: "unreachable" })
   isDown = false
   assert.deepEqual(await client.call("ListImages"), { up: true })

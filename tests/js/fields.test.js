@@ -10,7 +10,10 @@ const text = (name) => readFileSync(new URL(name, STATIC), "utf8")
 
 test("numbers are kept within what the server accepts", () => {
   const steps = param("steps", { type: "integer", min: 0, max: 500 })
-  assert.deepEqual(["20", "20.6", "900", "-3", "", "x"].map((value) => allowed(steps, value)), ["20", "21", "500", "0", null, null])
+  assert.deepEqual(
+    ["20", "20.6", "900", "-3", "", "x"].map((value) => allowed(steps, value)),
+    ["20", "21", "500", "0", null, null],
+  )
   assert.equal(allowed(param("rho", { type: "decimal" }), "1e3"), "1000")
   assert.equal(limits(param("rho", { type: "decimal" })), null)
 })
@@ -49,7 +52,9 @@ test("no file is too long to read", () => {
 
 /** Relative luminance and contrast as WCAG 2 defines them. */
 function luminance(hex) {
-  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16) / 255).map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
+  const [red, green, blue] = [1, 3, 5]
+    .map((at) => parseInt(hex.slice(at, at + 2), 16) / 255)
+    .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 }
 
@@ -60,19 +65,28 @@ function contrast(one, other) {
 
 function tokens(theme) {
   const css = text("css/tokens.css")
-  const raw = Object.fromEntries([...css.matchAll(/(--[\w-]+): (#[0-9a-f]{6});/g)].map(([, name, value]) => [name, value]))
-  const meanings = [...css.matchAll(/(--color-[\w-]+): (?:light-dark\(var\((--[\w-]+)\), var\((--[\w-]+)\)\)|var\((--[\w-]+)\));/g)]
-  return Object.fromEntries(meanings.map(([, name, light, dark, both]) => [name, raw[both ?? (theme === "light" ? light : dark)]]))
+  const raw = Object.fromEntries(
+    [...css.matchAll(/(--[\w-]+): (#[0-9a-f]{6});/g)].map(([, name, value]) => [name, value]),
+  )
+  const meanings = [
+    ...css.matchAll(/(--color-[\w-]+): (?:light-dark\(var\((--[\w-]+)\), var\((--[\w-]+)\)\)|var\((--[\w-]+)\));/g),
+  ]
+  return Object.fromEntries(
+    meanings.map(([, name, light, dark, both]) => [name, raw[both ?? (theme === "light" ? light : dark)]]),
+  )
 }
 
 for (const theme of ["light", "dark"]) {
   test(`text and controls stand out enough in the ${theme} theme (WCAG AA)`, () => {
     const color = tokens(theme)
     for (const ground of ["canvas", "panel", "raised", "well", "hover"]) {
-      for (const ink of ["text", "muted"]) assert.ok(contrast(color[`--color-${ink}`], color[`--color-${ground}`]) >= 4.5, `${ink} on ${ground}`)
+      for (const ink of ["text", "muted"])
+        assert.ok(contrast(color[`--color-${ink}`], color[`--color-${ground}`]) >= 4.5, `${ink} on ${ground}`)
     }
-    for (const ink of ["error", "warn", "good"]) assert.ok(contrast(color[`--color-${ink}`], color["--color-panel"]) >= 4.5, ink)
-    for (const mark of ["mark", "focus", "control", "field"]) assert.ok(contrast(color[`--color-${mark}`], color["--color-panel"]) >= 3, mark)
+    for (const ink of ["error", "warn", "good"])
+      assert.ok(contrast(color[`--color-${ink}`], color["--color-panel"]) >= 4.5, ink)
+    for (const mark of ["mark", "focus", "control", "field"])
+      assert.ok(contrast(color[`--color-${mark}`], color["--color-panel"]) >= 3, mark)
     assert.ok(contrast(color["--color-on-accent"], color["--color-accent"]) >= 4.5)
   })
 }

@@ -12,7 +12,14 @@ test("numbers read as people say them", () => {
 })
 
 test("durations name the two largest units", () => {
-  assert.deepEqual([0.2, 9.4, 60, 65, 3600, 7380].map(duration), ["1 s", "9 s", "1 min", "1 min 5 s", "1 h 0 min", "2 h 3 min"])
+  assert.deepEqual([0.2, 9.4, 60, 65, 3600, 7380].map(duration), [
+    "1 s",
+    "9 s",
+    "1 min",
+    "1 min 5 s",
+    "1 h 0 min",
+    "2 h 3 min",
+  ])
 })
 
 test("a model is called by its file, without the ending", () => {
@@ -30,7 +37,17 @@ test("arrow keys move in rows and stop at the edges", () => {
 })
 
 test("a browser that refuses storage only forgets", () => {
-  const refusing = new Memory({ getItem() { throw new Error("denied") }, setItem() { throw new Error("full") }, removeItem() { throw new Error("denied") } })
+  const refusing = new Memory({
+    getItem() {
+      throw new Error("denied")
+    },
+    setItem() {
+      throw new Error("full")
+    },
+    removeItem() {
+      throw new Error("denied")
+    },
+  })
   refusing.write("theme", "dark")
   refusing.forget("theme")
   assert.equal(refusing.read("theme", "system"), "system")

@@ -6,9 +6,16 @@ import { Selection } from "../../static/js/state/selection.js"
 
 const CLIENT = { session: async () => ({ user_id: "local", output_append_user: true }) }
 const image = (index) => ({ image: `View/local/raw/${index}.png`, batch_index: String(index), metadata: null })
-const progress = (index, percent, preview) => ({ gen_progress: { batch_index: String(index), overall_percent: percent, current_percent: percent, ...(preview && { preview }) } })
+const progress = (index, percent, preview) => ({
+  gen_progress: {
+    batch_index: String(index),
+    overall_percent: percent,
+    current_percent: percent,
+    ...(preview && { preview }),
+  },
+})
 
-/** A generation whose socket says `script`; a function in it is called with the generation at that point, an error is thrown. */
+/** A generation whose socket says `script`; functions in it are called with the generation, errors are thrown. */
 function scripted(script, now = () => 0) {
   const generation = new Generation({
     client: CLIENT,
@@ -26,12 +33,20 @@ function scripted(script, now = () => 0) {
 
 test("pictures appear with their progress, then finished", async () => {
   const seen = []
-  const generation = scripted([progress(0, 0.5, "data:p"), (now) => seen.push(now.pictures[0], now.progress), image(0), (now) => seen.push(now.progress)])
+  const generation = scripted([
+    progress(0, 0.5, "data:p"),
+    (now) => seen.push(now.pictures[0], now.progress),
+    image(0),
+    (now) => seen.push(now.progress),
+  ])
   await generation.start({}, 2)
   assert.deepEqual([seen[0].preview, seen[0].percent, seen[0].isDone], ["data:p", 0.5, false])
   assert.equal(seen[1].fraction, 0.25)
   assert.equal(seen[2].done, 1)
-  assert.deepEqual(generation.pictures.map(({ path, isDone }) => [path, isDone]), [["raw/0.png", true]])
+  assert.deepEqual(
+    generation.pictures.map(({ path, isDone }) => [path, isDone]),
+    [["raw/0.png", true]],
+  )
   assert.equal(generation.isRunning, false)
 })
 
@@ -43,11 +58,21 @@ test("a preview stays when the next message has none, and zero percent is no ste
 })
 
 test("pictures that were interrupted or discarded leave the strip", async () => {
-  const generation = scripted([progress(0, 0.4), image(1), progress(2, 0.1), image(3), { error: "Generation session interrupted." }, { discard_indices: [3] }])
+  const generation = scripted([
+    progress(0, 0.4),
+    image(1),
+    progress(2, 0.1),
+    image(3),
+    { error: "Generation session interrupted." },
+    { discard_indices: [3] },
+  ])
   const refusals = []
   generation.addEventListener("refused", ({ detail }) => refusals.push(detail))
   await generation.start({}, 4)
-  assert.deepEqual(generation.pictures.map(({ path }) => path), ["raw/1.png"])
+  assert.deepEqual(
+    generation.pictures.map(({ path }) => path),
+    ["raw/1.png"],
+  )
   assert.deepEqual(refusals, ["Generation session interrupted."])
 })
 
@@ -77,14 +102,21 @@ test("the time left is said once there is something to go by", async () => {
   let clock = 0
   const left = []
   const note = (now) => left.push(now.progress.secondsLeft)
-  const generation = scripted([progress(0, 0.001), note, () => (clock = 4000), progress(0, 0.25), note, image(0)], () => clock)
+  const generation = scripted(
+    [progress(0, 0.001), note, () => (clock = 4000), progress(0, 0.25), note, image(0)],
+    () => clock,
+  )
   await generation.start({}, 1)
   assert.deepEqual(left, [null, 12])
 })
 
 test("the stage follows the run until the user chooses", () => {
   const selection = new Selection()
-  const pictures = [{ key: "a", url: "a" }, { key: "b", url: "b" }, { key: "c", url: "c" }]
+  const pictures = [
+    { key: "a", url: "a" },
+    { key: "b", url: "b" },
+    { key: "c", url: "c" },
+  ]
   const list = () => pictures
   selection.follow(list)
   selection.offer(pictures[0])

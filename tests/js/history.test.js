@@ -32,26 +32,46 @@ test("a folder is listed with everything below it, and known folders add up", as
 })
 
 test("a new picture comes first, once, and only in its folder", async () => {
-  const { history } = listing([{ folders: [], files: [{ src: "raw/1.png", metadata: null }] }, { folders: [], files: [] }])
+  const { history } = listing([
+    { folders: [], files: [{ src: "raw/1.png", metadata: null }] },
+    { folders: [], files: [] },
+  ])
   await history.refresh()
   const made = { key: "run1/0", path: "raw/2.png", url: "u", preview: "p", metadata: null, starred: false }
   history.add(made)
   history.add(made)
-  assert.deepEqual(history.pictures.map(({ path }) => path), ["raw/2.png", "raw/1.png"])
+  assert.deepEqual(
+    history.pictures.map(({ path }) => path),
+    ["raw/2.png", "raw/1.png"],
+  )
   await history.open("Starred")
   history.add(made)
   assert.deepEqual(history.pictures, [])
 })
 
 test("the search looks into prompts and names", async () => {
-  const { history } = listing([{ folders: [], files: [{ src: "1.png", metadata: `{"sui_image_params":{"prompt":"a Red cat"}}` }, { src: "2.png", metadata: null }] }])
+  const { history } = listing([
+    {
+      folders: [],
+      files: [
+        { src: "1.png", metadata: `{"sui_image_params":{"prompt":"a Red cat"}}` },
+        { src: "2.png", metadata: null },
+      ],
+    },
+  ])
   await history.refresh()
   history.find("cat red")
-  assert.deepEqual(history.pictures.map(({ path }) => path), ["1.png"])
+  assert.deepEqual(
+    history.pictures.map(({ path }) => path),
+    ["1.png"],
+  )
 })
 
 test("a failure is kept as the server's sentence and the pictures stay", async () => {
-  const { history } = listing([{ folders: [], files: [{ src: "1.png", metadata: null }] }, new Error("Error reading file list.")])
+  const { history } = listing([
+    { folders: [], files: [{ src: "1.png", metadata: null }] },
+    new Error("Error reading file list."),
+  ])
   await history.refresh()
   await history.refresh()
   assert.deepEqual([history.failure, history.pictures.length], ["Error reading file list.", 1])
@@ -59,19 +79,27 @@ test("a failure is kept as the server's sentence and the pictures stay", async (
 
 const CALM = { waiting_gens: 0, loading_models: 0, waiting_backends: 0, live_gens: 0 }
 const RUNNING = { status: "running", class: "", message: "", any_loading: false }
-const line = (counts, backend = RUNNING, reachable = true) => statusLine({ reachable, counts: { ...CALM, ...counts }, backend })
+const line = (counts, backend = RUNNING, reachable = true) =>
+  statusLine({ reachable, counts: { ...CALM, ...counts }, backend })
 
 test("the status is one line", () => {
   assert.deepEqual(line({}), { text: "Ready", level: "" })
   assert.equal(line({ live_gens: 1, waiting_gens: 4 }).text, "Making 1 · 3 waiting")
   assert.equal(line({ loading_models: 1, waiting_gens: 1 }).text, "Loading a model · 1 waiting")
-  assert.deepEqual(line({}, { ...RUNNING, status: "errored", class: "error", message: "A backend failed." }), { text: "A backend failed.", level: "error" })
+  assert.deepEqual(line({}, { ...RUNNING, status: "errored", class: "error", message: "A backend failed." }), {
+    text: "A backend failed.",
+    level: "error",
+  })
   assert.equal(line({}, RUNNING, false).level, "error")
 })
 
 test("the server is asked often while something goes on, and again after it was gone", async () => {
   const pauses = []
-  const answers = [{ status: CALM, backend_status: RUNNING, supported_features: ["comfyui"] }, Object.assign(new Error("gone"), { id: "unreachable" }), { status: { ...CALM, waiting_gens: 1 }, backend_status: RUNNING, supported_features: [] }]
+  const answers = [
+    { status: CALM, backend_status: RUNNING, supported_features: ["comfyui"] },
+    Object.assign(new Error("gone"), { id: "unreachable" }),
+    { status: { ...CALM, waiting_gens: 1 }, backend_status: RUNNING, supported_features: [] },
+  ]
   const call = async () => {
     const answer = answers.shift()
     if (answer instanceof Error) throw answer

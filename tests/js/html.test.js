@@ -10,7 +10,10 @@ test("every value is escaped", () => {
 
 test("markup inside markup stays markup, also in lists", () => {
   const names = ["a", "<b>"]
-  assert.equal(html`<ul>${names.map((name) => html`<li>${name}</li>`)}</ul>`.text, "<ul><li>a</li><li>&lt;b&gt;</li></ul>")
+  assert.equal(
+    html`<ul>${names.map((name) => html`<li>${name}</li>`)}</ul>`.text,
+    "<ul><li>a</li><li>&lt;b&gt;</li></ul>",
+  )
 })
 
 test("nothing is printed for null, undefined and booleans, but zero is", () => {

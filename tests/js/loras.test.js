@@ -11,7 +11,10 @@ let params
 
 beforeEach(() => {
   params = new Params(freshMemory())
-  params.declare({ list: [param("loras", { ...LIST, values: ["(None)", "ink", "grain"] }), param("loraweights", LIST)], groups: [] })
+  params.declare({
+    list: [param("loras", { ...LIST, values: ["(None)", "ink", "grain"] }), param("loraweights", LIST)],
+    groups: [],
+  })
 })
 
 test("chosen ones are sent as two parallel lists", () => {
@@ -32,5 +35,8 @@ test("none chosen, nothing sent", () => {
 
 test("those of a picture can be reused, a missing weight counts as one", () => {
   params.reuse(readMetadata(`{"sui_image_params": {"loras": ["ink", "grain"], "loraweights": ["0.5"]}}`))
-  assert.deepEqual(chosenLoras(params), [{ name: "ink", weight: "0.5" }, { name: "grain", weight: "1" }])
+  assert.deepEqual(chosenLoras(params), [
+    { name: "ink", weight: "0.5" },
+    { name: "grain", weight: "1" },
+  ])
 })

@@ -5,7 +5,15 @@ import { fileName, fromHistory, fromImage } from "../../static/js/state/pictures
 import { param } from "./support/wire.js"
 
 const TEXT = JSON.stringify({
-  sui_image_params: { model: "folder/ink.safetensors", prompt: "a cat", seed: 5, steps: 20, width: 512, height: 768, loras: ["a", "b"] },
+  sui_image_params: {
+    model: "folder/ink.safetensors",
+    prompt: "a cat",
+    seed: 5,
+    steps: 20,
+    width: 512,
+    height: 768,
+    loras: ["a", "b"],
+  },
   sui_extra_data: { date: "2026-08-01", generation_time: "4.84 sec" },
   is_starred: true,
 })
@@ -16,18 +24,26 @@ test("what is no metadata is null", () => {
 })
 
 test("long seeds keep every digit, long numbers inside text stay as they are", () => {
-  const { params } = readMetadata(`{"sui_image_params": {"seed": 9223372036854775807, "prompt": "12345678901234567890 \\" 1"}}`)
+  const { params } = readMetadata(
+    `{"sui_image_params": {"seed": 9223372036854775807, "prompt": "12345678901234567890 \\" 1"}}`,
+  )
   assert.deepEqual(params, { seed: "9223372036854775807", prompt: '12345678901234567890 " 1' })
 })
 
 test("the short line names the model, the size and the settings", () => {
-  assert.deepEqual(shortFacts(readMetadata(TEXT)).map(({ text }) => text), ["ink", "512 × 768", "seed 5", "20 steps"])
+  assert.deepEqual(
+    shortFacts(readMetadata(TEXT)).map(({ text }) => text),
+    ["ink", "512 × 768", "seed 5", "20 steps"],
+  )
 })
 
 test("all facts begin with the prompt and use the names of the parameters", () => {
   const facts = allFacts(readMetadata(TEXT), new Map([["loras", param("loras", { name: "LoRAs" })]]))
   assert.deepEqual(facts[0], { id: "prompt", name: "Prompt", text: "a cat" })
-  assert.deepEqual(facts.find(({ id }) => id === "loras"), { id: "loras", name: "LoRAs", text: "a, b" })
+  assert.deepEqual(
+    facts.find(({ id }) => id === "loras"),
+    { id: "loras", name: "LoRAs", text: "a, b" },
+  )
   assert.deepEqual(facts.at(-1), { id: "generation_time", name: "Generation time", text: "4.84 sec" })
 })
 
@@ -40,7 +56,10 @@ test("a file of the history knows its address, also with signs that mean somethi
 
 test("an announced picture is in the history, one that was not saved is only here", () => {
   const saved = fromImage({ image: "View/local/raw/a cat.png", metadata: null }, "run1/0", SESSION)
-  assert.deepEqual([saved.path, saved.url, fileName(saved)], ["raw/a cat.png", "View/local/raw/a%20cat.png", "a cat.png"])
+  assert.deepEqual(
+    [saved.path, saved.url, fileName(saved)],
+    ["raw/a cat.png", "View/local/raw/a%20cat.png", "a cat.png"],
+  )
   const unsaved = fromImage({ image: "data:image/png;base64,AA", metadata: null }, "run1/0", SESSION)
   assert.deepEqual([unsaved.path, fileName(unsaved)], [null, "picture.png"])
   const plain = fromImage({ image: "Output/raw/a.png" }, "run1/0", { user_id: "local", output_append_user: false })

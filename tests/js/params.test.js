@@ -5,7 +5,13 @@ import { readMetadata } from "../../static/js/state/metadata.js"
 import { DECLARED, freshMemory } from "./support/wire.js"
 
 const MODELS = [
-  { name: "starter", class: "Stable Diffusion v1", compat_class: "stable-diffusion-v1", standard_width: 512, standard_height: 512 },
+  {
+    name: "starter",
+    class: "Stable Diffusion v1",
+    compat_class: "stable-diffusion-v1",
+    standard_width: 512,
+    standard_height: 512,
+  },
   { name: "large", class: "SDXL", compat_class: "stable-diffusion-xl-v1", standard_width: 1024, standard_height: 1024 },
 ]
 
@@ -27,7 +33,15 @@ function declared(models = MODELS) {
 
 test("the first model is preselected and its size is asked for", () => {
   assert.equal(params.model.name, "starter")
-  assert.deepEqual(params.request(), { seed: -1, steps: 20, aspectratio: "1:1", images: 1, width: 512, height: 512, model: "starter" })
+  assert.deepEqual(params.request(), {
+    seed: -1,
+    steps: 20,
+    aspectratio: "1:1",
+    images: 1,
+    width: 512,
+    height: 512,
+    model: "starter",
+  })
 })
 
 test("a larger model changes the size, a side length overrides it", () => {
@@ -71,13 +85,22 @@ test("reuse sets what made the picture and returns the rest to its default", () 
   params.set("steps", "50")
   params.set("images", "4")
   params.set("creativity", "0.1")
-  const text = `{"sui_image_params": {"prompt": "a red cat", "model": "large.safetensors", "seed": 1234567890123456789, "sampler": "heun",
-    "aspectratio": "16:9", "width": 1344, "height": 768}, "sui_extra_data": {"original_prompt": "a <random:red,blue> cat"}}`
+  const text = `{
+    "sui_image_params": {"prompt": "a red cat", "model": "large.safetensors", "seed": 1234567890123456789,
+      "sampler": "heun", "aspectratio": "16:9", "width": 1344, "height": 768},
+    "sui_extra_data": {"original_prompt": "a <random:red,blue> cat"}}`
   params.reuse(readMetadata(text))
   const { images, ...request } = params.request()
   assert.equal(images, 4)
   assert.deepEqual(request, {
-    prompt: "a <random:red,blue> cat", seed: "1234567890123456789", steps: 20, aspectratio: "16:9", width: 1344, height: 768, sampler: "heun", model: "large",
+    prompt: "a <random:red,blue> cat",
+    seed: "1234567890123456789",
+    steps: 20,
+    aspectratio: "16:9",
+    width: 1344,
+    height: 768,
+    sampler: "heun",
+    model: "large",
   })
 })
 

@@ -7,8 +7,12 @@ const NOTHING = { values: {}, on: {}, groups: {} }
 
 function world(list, groups = [], choices = {}, features = []) {
   return {
-    params: new Map(list.map((one) => [one.id, one])), groups: new Map(groups.map((one) => [one.id, one])),
-    choices: { ...NOTHING, ...choices }, features: new Set(features), advanced: false, search: "",
+    params: new Map(list.map((one) => [one.id, one])),
+    groups: new Map(groups.map((one) => [one.id, one])),
+    choices: { ...NOTHING, ...choices },
+    features: new Set(features),
+    advanced: false,
+    search: "",
   }
 }
 
@@ -55,7 +59,11 @@ test("advanced settings are out of sight until asked for, searched for or change
 })
 
 test("untouched advanced settings, empty text and missing pictures are not sent", () => {
-  const list = [param("note"), param("image", { type: "image", default: null }), param("flag", { type: "boolean", default: "false", advanced: true })]
+  const list = [
+    param("note"),
+    param("image", { type: "image", default: null }),
+    param("flag", { type: "boolean", default: "false", advanced: true }),
+  ]
   assert.deepEqual(requestOf(world(list)), {})
   assert.deepEqual(requestOf(world(list, [], { values: { flag: true } })), { flag: true })
 })

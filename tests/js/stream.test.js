@@ -20,7 +20,8 @@ class ScriptedSocket extends EventTarget {
   }
   send(text) {
     this.sent.push(JSON.parse(text))
-    for (const message of this.messages) this.dispatchEvent(Object.assign(new Event("message"), { data: JSON.stringify(message) }))
+    for (const message of this.messages)
+      this.dispatchEvent(Object.assign(new Event("message"), { data: JSON.stringify(message) }))
     if (this.code) this.dispatchEvent(Object.assign(new Event("close"), { code: this.code }))
   }
   close() {
@@ -46,15 +47,28 @@ async function collect(stream) {
 const STALE = { error: "Invalid session ID. You may need to refresh the page.", error_id: "invalid_session_id" }
 
 test("messages come in order until the server intends to close", async () => {
-  const socket = new ScriptedSocket([{ status: {} }, { gen_progress: {} }, { image: "a" }, { discard_indices: [] }, { socket_intention: "close" }, { late: 1 }])
+  const socket = new ScriptedSocket([
+    { status: {} },
+    { gen_progress: {} },
+    { image: "a" },
+    { discard_indices: [] },
+    { socket_intention: "close" },
+    { late: 1 },
+  ])
   const found = await collect(generate(client(), { prompt: "x", images: 1 }, () => socket))
-  assert.deepEqual(found.map((message) => Object.keys(message)[0]), ["status", "gen_progress", "image", "discard_indices"])
+  assert.deepEqual(
+    found.map((message) => Object.keys(message)[0]),
+    ["status", "gen_progress", "image", "discard_indices"],
+  )
   assert.deepEqual(socket.sent, [{ prompt: "x", images: 1, session_id: "s1" }])
   assert.ok(socket.isClosed)
 })
 
 test("an unknown session is renewed on a new socket", async () => {
-  const sockets = [new ScriptedSocket([STALE], 1000), new ScriptedSocket([{ image: "a" }, { socket_intention: "close" }])]
+  const sockets = [
+    new ScriptedSocket([STALE], 1000),
+    new ScriptedSocket([{ image: "a" }, { socket_intention: "close" }]),
+  ]
   const found = await collect(generate(client(), { images: 1 }, () => sockets.shift()))
   assert.deepEqual(found, [{ image: "a" }])
   assert.equal(ScriptedSocket.all.at(-1).sent[0].session_id, "s2")
@@ -71,7 +85,10 @@ test("after three tries the refusal is thrown", async () => {
 })
 
 test("a refusal that closes the socket in the normal way is only a message", async () => {
-  const socket = new ScriptedSocket([{ error: "You lack permissions for this route.", error_id: "bad_permissions" }], 1000)
+  const socket = new ScriptedSocket(
+    [{ error: "You lack permissions for this route.", error_id: "bad_permissions" }],
+    1000,
+  )
   assert.equal((await collect(generate(client(), {}, () => socket))).length, 1)
 })
 

@@ -189,7 +189,7 @@ def _spellings(prefix: str, attack: str) -> list[str]:
         ("/View/local/raw/none.png", 404, NOT_FOUND),
         ("/View/local/raw/a%20cat.png/x", 404, NOT_FOUND),
         ("/View/local/.secret.png", 404, NOT_FOUND),
-        ("/View/local/raw/" + "x" * 300, 400, BAD_PATH),
+        ("/View/local/raw/" + "x" * 300, 404, NOT_FOUND),
         ("/View/local/con.png", 400, BAD_PATH),
         (
             "/view/local/raw/a%20cat.png",

@@ -38,6 +38,9 @@ class Lists:
         self.steps = value
         return name == "steps"
 
+    def apply_preset(self, title: str) -> str | None:
+        return {"wrap": "(<random:x> {value}:1.1)", "add": "more", "silent": "", "loop": "<preset:loop>"}.get(title)
+
 
 class TwoLoras:
     def find(self, name: str) -> str | None:
@@ -104,6 +107,10 @@ def test_ranges_draw_what_the_same_seed_draws_elsewhere(seed: int, picks: list[i
         ("<lora:ink:0.5:0.2>a", "a"),
         ("<wildcard:animals,not=cat|dog>", "fox"),
         ("<wc:animals,not=cat|dog|<random:fox>>", ""),
+        ("a <preset:wrap>b", "(x a b:1.1)"),
+        ("a<p:add>, b<p:wrap>", "(x a, b more:1.1)"),
+        ("<repeat[2]:<preset:silent>a>", "a a"),
+        ("a <preset:nope>", "a <preset:nope>"),
         ("a\x00b\x01[", "ab["),
     ],
 )
@@ -125,6 +132,7 @@ def test_tags_are_replaced(prompt: str, text: str) -> None:
         ("<wc:cars>", "<wc:cars>", "Wildcard input 'cars' does not match any wildcard file and will be ignored."),
         ("<repeat[x]:a>", "<repeat[x]:a>", "Repeat input 'a' has invalid count (not a number) and will be ignored."),
         ("<param:x>", "<param:x>", "Parameter 'x' does not exist and will be ignored."),
+        ("<preset:x>", "<preset:x>", "Preset 'x' does not exist and will be ignored."),
         ("<lora:x>", "<lora:x>", "Lora 'x' does not exist and will be ignored (out of 2 existing loras)."),
         ("<lora:ink:nan>", "<lora:ink:nan>", "Lora 'ink' has an invalid weight (not a number) and will be ignored."),
         ("<setvar:a>", "<setvar:a>", "A variable name is required when using setvar."),

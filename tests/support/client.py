@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import httpx2
 from websockets.sync.client import ClientConnection, connect
@@ -20,7 +20,7 @@ class SwarmClient:
         self.http = httpx2.Client(base_url=base, timeout=timeout, trust_env=False)
         self._session_id: str | None = None
 
-    def __enter__(self) -> SwarmClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -45,10 +45,16 @@ class SwarmClient:
         return self.post("GenerateText2Image", **{"images": 1, **params})
 
     @contextmanager
-    def socket(self, route: str) -> Iterator[ClientConnection]:
+    def socket(self, route: str, **headers: str) -> Iterator[ClientConnection]:
         address = self.base.replace("http", "ws", 1) + f"/API/{route}"
         with connect(
-            address, compression=None, max_size=None, open_timeout=self.timeout, close_timeout=5, proxy=None
+            address,
+            additional_headers=headers,
+            compression=None,
+            max_size=None,
+            open_timeout=self.timeout,
+            close_timeout=5,
+            proxy=None,
         ) as socket:
             yield socket
 

@@ -27,7 +27,7 @@ export class Client {
     this.#memory = memory
   }
 
-  /** The answer of GetNewSession. A reload keeps its session, so that its pictures can still be followed and interrupted. */
+  /** The answer of GetNewSession. A reload keeps its session, so that its pictures can still be interrupted. */
   session() {
     const kept = this.#session === null ? this.#memory.read("session") : null
     this.#session ??= kept ? Promise.resolve(kept) : this.#open()
@@ -82,7 +82,8 @@ export class Client {
     } catch {
       throw new ApiError(`The server answered ${answer.status} without saying why.`, "no_json")
     }
-    if (json?.error || json?.error_id) throw new ApiError(json.error ?? `The server refused: ${json.error_id}.`, json.error_id)
+    if (json?.error || json?.error_id)
+      throw new ApiError(json.error ?? `The server refused: ${json.error_id}.`, json.error_id)
     return json
   }
 

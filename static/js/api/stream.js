@@ -5,7 +5,7 @@ import { ApiError } from "./client.js"
 const TRIES = 3
 const NORMAL_CLOSE = 1000
 
-/** The socket went away before the server said that it was done. The pictures are still made, as the server keeps its promises. */
+/** The socket went away before the server said that it was done. The pictures are made all the same. */
 export class ConnectionLost extends Error {
   constructor() {
     super("The connection was lost while pictures were being made.")
@@ -31,12 +31,13 @@ export async function* generate(client, request, connect = (url) => new WebSocke
       yield message
     }
     if (!stale) return
-    if (attempt === TRIES) throw new ApiError("Invalid session ID. You may need to refresh the page.", "invalid_session_id")
+    if (attempt === TRIES)
+      throw new ApiError("Invalid session ID. You may need to refresh the page.", "invalid_session_id")
     await client.renew(session)
   }
 }
 
-/** Every message of one socket, in order. Leaving the loop closes the socket; an abnormal close throws ConnectionLost. */
+/** Every message of one socket, in order. Leaving the loop closes it; an abnormal close throws ConnectionLost. */
 async function* messages(socket, first) {
   const waiting = []
   let closed = null
@@ -46,8 +47,14 @@ async function* messages(socket, first) {
     wake()
   }
   socket.addEventListener("open", () => socket.send(JSON.stringify(first)))
-  socket.addEventListener("message", notice((event) => waiting.push(JSON.parse(event.data))))
-  socket.addEventListener("close", notice((event) => (closed = event)))
+  socket.addEventListener(
+    "message",
+    notice((event) => waiting.push(JSON.parse(event.data))),
+  )
+  socket.addEventListener(
+    "close",
+    notice((event) => (closed = event)),
+  )
   try {
     while (true) {
       while (waiting.length) yield waiting.shift()

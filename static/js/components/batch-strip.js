@@ -1,13 +1,15 @@
 /** The pictures of this visit, the running ones with their progress. Choosing one puts it on the stage. */
 
+import { iconButton } from "../lib/controls.js"
 import { attribute, follow, source } from "../lib/dom.js"
 import { percent } from "../lib/format.js"
 import { element, html, render } from "../lib/html.js"
-import { icon } from "../lib/icons.js"
 import { roving } from "../lib/roving.js"
 import { generation, selection } from "../state/app.js"
 import { readMetadata } from "../state/metadata.js"
 import { watch } from "../state/store.js"
+
+const CLEAR = "Clear the strip (the files stay)"
 
 function promptOf(picture) {
   return readMetadata(picture.metadata)?.params.prompt || "a picture"
@@ -21,10 +23,13 @@ class BatchStrip extends HTMLElement {
   connectedCallback() {
     this.#stop = new AbortController()
     const { signal } = this.#stop
-    render(this, html`
+    render(
+      this,
+      html`
       <div class="strip-tiles" role="group" aria-label="Pictures of this visit"></div>
       <p class="strip-waiting" hidden></p>
-      <button class="button button--icon button--quiet" type="button" data-act="clear" aria-label="Clear the strip" title="Clear the strip (the files stay)">${icon("close")}</button>`)
+      ${iconButton("close", "Clear the strip", { act: "clear", title: CLEAR, look: "button--quiet" })}`,
+    )
     const tiles = this.querySelector(".strip-tiles")
     this.#focus = roving(tiles, "button", signal)
     tiles.addEventListener("click", (event) => this.#choose(event.target.closest("button")?.dataset.key), { signal })
@@ -40,7 +45,11 @@ class BatchStrip extends HTMLElement {
     const { pictures, waiting } = generation
     const tiles = this.querySelector(".strip-tiles")
     this.hidden = pictures.length === 0 && waiting === 0
-    follow(tiles, pictures, { key: (picture) => picture.key, make: () => this.#make(), update: (tile, picture) => this.#update(tile, picture) })
+    follow(tiles, pictures, {
+      key: (picture) => picture.key,
+      make: () => this.#make(),
+      update: (tile, picture) => this.#update(tile, picture),
+    })
     const more = this.querySelector(".strip-waiting")
     more.hidden = waiting === 0
     more.textContent = `+${waiting} waiting`
@@ -51,7 +60,11 @@ class BatchStrip extends HTMLElement {
   }
 
   #make() {
-    return element(html`<button class="tile" type="button" tabindex="-1"><img alt="" hidden><progress max="1" value="0" aria-hidden="true"></progress></button>`)
+    return element(
+      html`<button class="tile" type="button" tabindex="-1">
+        <img alt="" hidden><progress max="1" value="0" aria-hidden="true"></progress>
+      </button>`,
+    )
   }
 
   #update(tile, picture) {
@@ -62,7 +75,13 @@ class BatchStrip extends HTMLElement {
     tile.querySelector("progress").value = picture.percent
     tile.querySelector("progress").hidden = picture.isDone
     tile.classList.toggle("is-live", !picture.isDone)
-    attribute(tile, "aria-label", picture.isDone ? `Finished: ${promptOf(picture)}` : `Picture in progress, ${percent(Math.floor(picture.percent * 4) / 4)}`)
+    attribute(
+      tile,
+      "aria-label",
+      picture.isDone
+        ? `Finished: ${promptOf(picture)}`
+        : `Picture in progress, ${percent(Math.floor(picture.percent * 4) / 4)}`,
+    )
     attribute(tile, "aria-pressed", String(selection.current?.key === picture.key))
   }
 

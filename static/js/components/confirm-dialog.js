@@ -6,7 +6,9 @@ class ConfirmDialog extends HTMLElement {
   #answer = () => {}
 
   connectedCallback() {
-    render(this, html`<dialog class="dialog dialog--small" aria-labelledby="confirm-text">
+    render(
+      this,
+      html`<dialog class="dialog dialog--small" aria-labelledby="confirm-text">
       <form method="dialog">
         <p id="confirm-text"></p>
         <div class="dialog-acts">
@@ -14,7 +16,8 @@ class ConfirmDialog extends HTMLElement {
           <button class="button button--danger" value="yes"></button>
         </div>
       </form>
-    </dialog>`)
+    </dialog>`,
+    )
     const dialog = this.querySelector("dialog")
     dialog.addEventListener("close", () => this.#answer(dialog.returnValue === "yes"))
   }

@@ -1,5 +1,6 @@
 /** Make pictures, how many, stop making them, and how far they are. */
 
+import { iconButton } from "../lib/controls.js"
 import { attribute } from "../lib/dom.js"
 import { counted, duration, percent } from "../lib/format.js"
 import { html, render } from "../lib/html.js"
@@ -18,21 +19,27 @@ class GenerateBar extends HTMLElement {
   connectedCallback() {
     this.#stop = new AbortController()
     const { signal } = this.#stop
-    render(this, html`
+    render(
+      this,
+      html`
       <div class="generate-buttons">
         <button class="button button--main" type="button" data-act="generate" title="Ctrl+Enter">Generate</button>
         <button class="button button--stop" type="button" data-act="interrupt">${icon("stop")}Interrupt</button>
       </div>
       <div class="stepper" role="group" aria-label="Number of images">
-        <button class="button button--icon" type="button" data-act="fewer" aria-label="One image less">${icon("minus")}</button>
-        <label><input class="input" id="param-images" type="number" inputmode="numeric" aria-label="Images"><span aria-hidden="true"></span></label>
-        <button class="button button--icon" type="button" data-act="more" aria-label="One image more">${icon("plus")}</button>
+        ${iconButton("minus", "One image less", { act: "fewer" })}
+        <label>
+          <input class="input" id="param-images" type="number" inputmode="numeric" aria-label="Images">
+          <span aria-hidden="true"></span>
+        </label>
+        ${iconButton("plus", "One image more", { act: "more" })}
       </div>
       <div class="generate-progress">
         <progress max="1" value="0" aria-label="Progress of all pictures"></progress>
         <p data-part="progress"></p>
       </div>
-      <p class="visually-hidden" role="status" aria-live="polite" data-part="spoken"></p>`)
+      <p class="visually-hidden" role="status" aria-live="polite" data-part="spoken"></p>`,
+    )
     this.addEventListener("click", (event) => this.#act(event.target.closest("button")?.dataset.act), { signal })
     const count = this.querySelector("#param-images")
     count.addEventListener("change", () => this.#count(count.value))
@@ -78,8 +85,11 @@ class GenerateBar extends HTMLElement {
     const left = secondsLeft === null ? "" : ` · about ${duration(secondsLeft)} left`
     bar.value = fraction
     document.title = generation.isRunning ? `${percent(fraction)} · ${TITLE}` : TITLE
-    this.querySelector("[data-part=progress]").textContent = generation.isRunning ? `${done} of ${expected} · ${percent(fraction)}${left}` : ""
-    this.#speak(generation.isRunning ? `${done} of ${counted(expected, "picture")} done, ${percent(Math.floor(fraction / SPOKEN_SHARE) * SPOKEN_SHARE)}` : "")
+    this.querySelector("[data-part=progress]").textContent = generation.isRunning
+      ? `${done} of ${expected} · ${percent(fraction)}${left}`
+      : ""
+    const share = Math.floor(fraction / SPOKEN_SHARE) * SPOKEN_SHARE
+    this.#speak(generation.isRunning ? `${done} of ${counted(expected, "picture")} done, ${percent(share)}` : "")
   }
 
   /** Say it once, and in large steps only, so that a screen reader is not talking all the time. */

@@ -1,5 +1,6 @@
 /** The pictures on the server: by folder, ordered, searched, a page at a time as they come into sight. */
 
+import { iconButton, searchBox } from "../lib/controls.js"
 import { attribute, follow, source } from "../lib/dom.js"
 import { element, html, render } from "../lib/html.js"
 import { icon } from "../lib/icons.js"
@@ -21,17 +22,22 @@ class HistoryBrowser extends HTMLElement {
   connectedCallback() {
     this.#stop = new AbortController()
     const { signal } = this.#stop
-    render(this, html`
+    render(
+      this,
+      html`
       <div class="history-tools">
         <h2>History</h2>
-        <button class="button button--icon button--quiet" type="button" data-act="refresh" aria-label="Read the history again" title="Read again">${icon("refresh")}</button>
+        ${iconButton("refresh", "Read the history again", { act: "refresh", look: "button--quiet" })}
         <select class="input" data-part="folder" aria-label="Folder"></select>
-        <select class="input" data-part="order" aria-label="Order">${ORDERS.map(({ id, name }) => html`<option value="${id}">${name}</option>`)}</select>
-        <div class="search"><input class="input" type="search" placeholder="Search prompts and names" aria-label="Search the history">${icon("search")}</div>
+        <select class="input" data-part="order" aria-label="Order">
+          ${ORDERS.map(({ id, name }) => html`<option value="${id}">${name}</option>`)}
+        </select>
+        ${searchBox("Search the history", "Search prompts and names")}
       </div>
       <div class="thumbs" role="group" aria-label="Pictures"></div>
       <div data-part="more"></div>
-      <p class="empty" data-part="empty"></p>`)
+      <p class="empty" data-part="empty"></p>`,
+    )
     this.#focus = roving(this.querySelector(".thumbs"), "button", signal)
     this.#listen()
     this.#onSight = new IntersectionObserver((seen) => this.#more(seen), { rootMargin: "600px" })
@@ -50,8 +56,12 @@ class HistoryBrowser extends HTMLElement {
     this.querySelector("[data-act=refresh]").addEventListener("click", () => history.refresh())
     part("folder").addEventListener("change", ({ target }) => this.#anew(() => history.open(target.value)))
     part("order").addEventListener("change", ({ target }) => this.#anew(() => history.sort(target.value)))
-    this.querySelector("[type=search]").addEventListener("input", ({ target }) => this.#anew(() => history.find(target.value)))
-    this.querySelector(".thumbs").addEventListener("click", (event) => this.#choose(event.target.closest("button")?.dataset.key))
+    this.querySelector("[type=search]").addEventListener("input", ({ target }) =>
+      this.#anew(() => history.find(target.value)),
+    )
+    this.querySelector(".thumbs").addEventListener("click", (event) =>
+      this.#choose(event.target.closest("button")?.dataset.key),
+    )
   }
 
   #anew(act) {
@@ -69,11 +79,21 @@ class HistoryBrowser extends HTMLElement {
     const { pictures } = history
     this.#folders()
     const thumbs = this.querySelector(".thumbs")
-    follow(thumbs, pictures.slice(0, this.#shown), { key: ({ key }) => key, make: (picture) => this.#make(picture), update: (thumb, picture) => this.#update(thumb, picture) })
+    follow(thumbs, pictures.slice(0, this.#shown), {
+      key: ({ key }) => key,
+      make: (picture) => this.#make(picture),
+      update: (thumb, picture) => this.#update(thumb, picture),
+    })
     attribute(this, "aria-busy", String(history.isLoading))
     const empty = this.querySelector("[data-part=empty]")
     empty.hidden = pictures.length > 0
-    empty.textContent = history.failure ?? (history.isLoading ? "Reading the history …" : history.search ? "No picture matches." : "Your pictures will appear here.")
+    empty.textContent =
+      history.failure ??
+      (history.isLoading
+        ? "Reading the history …"
+        : history.search
+          ? "No picture matches."
+          : "Your pictures will appear here.")
     this.#focus.refresh()
     this.#marked = undefined
     this.#mark()
@@ -104,7 +124,8 @@ class HistoryBrowser extends HTMLElement {
     const path = selection.current?.path ?? null
     if (path === this.#marked) return
     this.#marked = path
-    for (const thumb of this.querySelectorAll(".thumb")) attribute(thumb, "aria-pressed", String(thumb.dataset.key === path))
+    for (const thumb of this.querySelectorAll(".thumb"))
+      attribute(thumb, "aria-pressed", String(thumb.dataset.key === path))
   }
 
   #choose(key) {

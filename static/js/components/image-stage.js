@@ -15,7 +15,9 @@ class ImageStage extends HTMLElement {
   connectedCallback() {
     this.#stop = new AbortController()
     const { signal } = this.#stop
-    render(this, html`
+    render(
+      this,
+      html`
       <div class="stage-view">
         <button class="stage-picture" type="button" aria-label="Enlarge the picture" hidden><img alt=""></button>
         <p class="stage-badge" hidden></p>
@@ -26,16 +28,24 @@ class ImageStage extends HTMLElement {
         <div class="stage-empty" data-part="nomodel" hidden>
           ${icon("warning")}
           <h2>There is no model yet</h2>
-          <p>Put a model file (<code>.safetensors</code>) into the folder <code>Models/Stable-Diffusion</code> of the server, then look again.</p>
+          <p>
+            Put a model file (<code>.safetensors</code>) into the folder <code>Models/Stable-Diffusion</code>
+            of the server, then look again.
+          </p>
           <button class="button" type="button" data-act="refresh">${icon("refresh")}Look for models</button>
         </div>
       </div>
       <div class="stage-caption is-bare">
         <div class="stage-words"><p class="stage-prompt"></p><ul class="facts"></ul></div>
         <picture-actions></picture-actions>
-      </div>`)
-    this.querySelector(".stage-picture").addEventListener("click", () => document.querySelector("picture-viewer").open())
-    this.querySelector("[data-act=refresh]").addEventListener("click", ({ currentTarget }) => this.#refresh(currentTarget))
+      </div>`,
+    )
+    this.querySelector(".stage-picture").addEventListener("click", () =>
+      document.querySelector("picture-viewer").open(),
+    )
+    this.querySelector("[data-act=refresh]").addEventListener("click", ({ currentTarget }) =>
+      this.#refresh(currentTarget),
+    )
     for (const happening of [selection, page, params]) watch(happening, () => this.#draw(), signal)
   }
 
@@ -59,7 +69,9 @@ class ImageStage extends HTMLElement {
     frame.hidden = shown === null
     frame.disabled = isLive
     if (shown) source(frame.querySelector("img"), shown)
-    frame.querySelector("img").alt = picture?.url ? (readMetadata(picture.metadata)?.params.prompt ?? "Generated picture") : "Preview"
+    frame.querySelector("img").alt = picture?.url
+      ? (readMetadata(picture.metadata)?.params.prompt ?? "Generated picture")
+      : "Preview"
     const badge = this.querySelector(".stage-badge")
     badge.hidden = !isLive
     if (isLive) badge.textContent = `Preview · ${percent(picture.percent ?? 0)}`
@@ -69,7 +81,10 @@ class ImageStage extends HTMLElement {
     const metadata = readMetadata(picture?.metadata)
     this.querySelector(".stage-caption").classList.toggle("is-bare", !picture)
     this.querySelector(".stage-prompt").textContent = metadata?.params.prompt ?? ""
-    render(this.querySelector(".facts"), html`${metadata && shortFacts(metadata).map(({ text }) => html`<li>${text}</li>`)}`)
+    render(
+      this.querySelector(".facts"),
+      html`${metadata && shortFacts(metadata).map(({ text }) => html`<li>${text}</li>`)}`,
+    )
     this.querySelector("picture-actions").show(picture)
   }
 

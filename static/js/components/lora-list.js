@@ -45,7 +45,11 @@ class LoraList extends HTMLElement {
     if (select.dataset.offered === offered) return
     select.dataset.offered = offered
     select.hidden = others.length === 0
-    render(select, html`<option value="" disabled selected>Add a LoRA</option>${others.map((name) => html`<option value="${name}">${name}</option>`)}`)
+    render(
+      select,
+      html`<option value="" disabled selected>Add a LoRA</option>
+        ${others.map((name) => html`<option value="${name}">${name}</option>`)}`,
+    )
   }
 
   #make(name) {

@@ -1,5 +1,6 @@
 /** The chosen model, and the list to choose another from. */
 
+import { iconButton, searchBox } from "../lib/controls.js"
 import { attribute, follow } from "../lib/dom.js"
 import { modelName } from "../lib/format.js"
 import { element, html, render } from "../lib/html.js"
@@ -32,19 +33,22 @@ class ModelPicker extends HTMLElement {
   connectedCallback() {
     this.#stop = new AbortController()
     const { signal } = this.#stop
-    render(this, html`
+    render(
+      this,
+      html`
       <button class="model-current" type="button" aria-haspopup="dialog">
-        <img src="${PLACEHOLDER}" alt=""><span class="model-words"><strong>Loading …</strong><span></span></span>${icon("chevron")}
+        <img src="${PLACEHOLDER}" alt="">
+        <span class="model-words"><strong>Loading …</strong><span></span></span>${icon("chevron")}
       </button>
       <dialog class="dialog model-dialog" aria-label="Choose a model">
         <div class="dialog-head">
-          <div class="search"><input class="input" type="search" placeholder="Search models" aria-label="Search models">${icon("search")}</div>
-          <button class="button button--icon" type="button" data-act="refresh" aria-label="Look for new models" title="Look for new models">${icon("refresh")}</button>
-          <button class="button button--icon" type="button" data-act="close" aria-label="Close">${icon("close")}</button>
+          ${searchBox("Search models")} ${iconButton("refresh", "Look for new models", { act: "refresh" })}
+          ${iconButton("close", "Close", { act: "close" })}
         </div>
         <div class="model-cards"></div>
         <p class="empty" hidden>No model matches.</p>
-      </dialog>`)
+      </dialog>`,
+    )
     this.#focus = roving(this.querySelector(".model-cards"), "button", signal)
     this.#listen()
     for (const happening of [params, page]) watch(happening, () => this.#draw(), signal)
@@ -62,7 +66,9 @@ class ModelPicker extends HTMLElement {
       dialog.showModal()
     })
     this.querySelector("[data-act=close]").addEventListener("click", () => dialog.close())
-    this.querySelector("[data-act=refresh]").addEventListener("click", ({ currentTarget }) => this.#refresh(currentTarget))
+    this.querySelector("[data-act=refresh]").addEventListener("click", ({ currentTarget }) =>
+      this.#refresh(currentTarget),
+    )
     this.querySelector("[type=search]").addEventListener("input", () => this.#cards())
     this.querySelector(".model-cards").addEventListener("click", (event) => {
       const name = event.target.closest("button")?.dataset.key
@@ -79,7 +85,11 @@ class ModelPicker extends HTMLElement {
     const isEmpty = page.value.isLoaded && !params.models.length
     attribute(button, "disabled", !params.models.length)
     button.querySelector("img").src = previewOf(model)
-    const [title, family] = model ? [titleOf(model), familyOf(model)] : isEmpty ? ["No model", "The server has none yet"] : ["Loading …", ""]
+    const [title, family] = model
+      ? [titleOf(model), familyOf(model)]
+      : isEmpty
+        ? ["No model", "The server has none yet"]
+        : ["Loading …", ""]
     button.querySelector("strong").textContent = title
     button.querySelector(".model-words span").textContent = family
     attribute(button, "aria-label", model ? `Model: ${title}. Choose another` : title)
@@ -103,7 +113,8 @@ class ModelPicker extends HTMLElement {
 
   #card(model) {
     return element(html`<button class="model-card" type="button" tabindex="-1" title="${model.name}">
-      <img src="${previewOf(model)}" alt="" loading="lazy"><span class="model-words"><strong>${titleOf(model)}</strong><span>${familyOf(model)}</span></span>
+      <img src="${previewOf(model)}" alt="" loading="lazy">
+      <span class="model-words"><strong>${titleOf(model)}</strong><span>${familyOf(model)}</span></span>
     </button>`)
   }
 

@@ -1,4 +1,4 @@
-/** One parameter: its name, its switch if it has one, the field of its kind, its help, and the way back to the default. */
+/** One parameter: its name, its switch if it has one, the field of its kind, its help, and the way to the default. */
 
 import { attribute } from "../lib/dom.js"
 import { html, render } from "../lib/html.js"
@@ -8,10 +8,23 @@ import { fieldKind } from "../state/rules.js"
 
 const kinds = new Map()
 
-/** Load the field modules that `declared` parameters need. A kind without a module gets none, and such parameters are not shown. */
+/** Load the field modules that `declared` parameters need. Parameters of a kind without a module are not shown. */
 export async function loadFields(declared) {
   const missing = [...new Set(declared.map(fieldKind))].filter((kind) => !kinds.has(kind))
-  await Promise.all(missing.map(async (kind) => kinds.set(kind, await import(`../fields/${kind}.js`).catch(() => null))))
+  await Promise.all(
+    missing.map(async (kind) => kinds.set(kind, await import(`../fields/${kind}.js`).catch(() => null))),
+  )
+}
+
+function toggle({ name }) {
+  const look = "switch switch--small"
+  return html`<input class="${look}" type="checkbox" role="switch" data-part="toggle" aria-label="Use ${name}">`
+}
+
+function hint(act, drawing, name) {
+  return html`<button class="hint-button" type="button" data-act="${act}" aria-label="${name}" title="${name}" hidden>
+    ${icon(drawing)}
+  </button>`
 }
 
 export class ParamField extends HTMLElement {
@@ -31,15 +44,17 @@ export class ParamField extends HTMLElement {
     const { param } = this
     const kind = kinds.get(fieldKind(param))
     this.classList.add("field", `field--${kind.layout}`)
-    render(this, html`
+    render(
+      this,
+      html`
       <div class="field-head">
-        ${param.toggleable && html`<input class="switch switch--small" type="checkbox" role="switch" data-part="toggle" aria-label="Use ${param.name}">`}
+        ${param.toggleable && toggle(param)}
         <label class="field-name" for="param-${param.id}">${param.name}</label>
-        <button class="hint-button" type="button" data-act="help" aria-expanded="false" aria-controls="help-${param.id}" aria-label="About ${param.name}">${icon("help")}</button>
-        <button class="hint-button" type="button" data-act="reset" aria-label="Reset ${param.name}" title="Back to the default" hidden>${icon("undo")}</button>
+        ${hint("help", "help", `About ${param.name}`)} ${hint("reset", "undo", `Reset ${param.name}`)}
       </div>
       <div class="field-control"></div>
-      <p class="field-help" id="help-${param.id}" hidden>${param.description}</p>`)
+      <p class="field-help" id="help-${param.id}" hidden>${param.description}</p>`,
+    )
     this.#field = kind.make(param, (value) => params.set(param.id, value))
     this.#field.control.id = `param-${param.id}`
     this.#field.also?.setAttribute("aria-label", `${param.name}, slider`)
@@ -65,13 +80,17 @@ export class ParamField extends HTMLElement {
 
   #listen() {
     const { param } = this
-    this.querySelector("[data-part=toggle]")?.addEventListener("change", (event) => params.toggle(param.id, event.target.checked))
+    this.querySelector("[data-part=toggle]")?.addEventListener("change", (event) =>
+      params.toggle(param.id, event.target.checked),
+    )
     this.querySelector("[data-act=reset]").addEventListener("click", () => {
       params.reset(param.id)
       this.#field.control.focus()
     })
     const help = this.querySelector("[data-act=help]")
     help.hidden = !param.description
+    attribute(help, "aria-expanded", "false")
+    attribute(help, "aria-controls", `help-${param.id}`)
     help.addEventListener("click", () => {
       const text = this.querySelector(".field-help")
       text.hidden = !text.hidden

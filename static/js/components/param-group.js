@@ -21,14 +21,17 @@ export class ParamGroup extends HTMLElement {
     const { group } = this
     this.#isOpen = settings.read("groups", {})[group.id] ?? group.open
     this.classList.add("group")
-    render(this, html`
+    render(
+      this,
+      html`
       <div class="group-head">
         <h3><button class="group-fold" type="button" aria-controls="group-${group.id}" title="${group.description}">
           ${icon("chevron")}<span>${group.name}</span><span class="group-note"></span>
         </button></h3>
         ${group.toggles && html`<input class="switch" type="checkbox" role="switch" aria-label="Use ${group.name}">`}
       </div>
-      <div class="group-body" id="group-${group.id}"></div>`)
+      <div class="group-body" id="group-${group.id}"></div>`,
+    )
     this.querySelector(".group-fold").addEventListener("click", () => this.#fold(!this.#isOpen))
     this.querySelector(".group-head .switch")?.addEventListener("change", (event) => {
       params.toggleGroup(group.id, event.target.checked)

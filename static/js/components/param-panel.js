@@ -1,7 +1,7 @@
-/** All parameters the server declares, in their groups, with a search, a switch for the advanced ones and a way back. */
+/** All parameters the server declares, in their groups, with a search, a switch for the advanced ones and a reset. */
 
+import { iconButton, searchBox } from "../lib/controls.js"
 import { html, render } from "../lib/html.js"
-import { icon } from "../lib/icons.js"
 import { params } from "../state/app.js"
 import { loadFields, ParamField } from "./param-field.js"
 import { ParamGroup } from "./param-group.js"
@@ -16,14 +16,18 @@ class ParamPanel extends HTMLElement {
   connectedCallback() {
     this.#stop = new AbortController()
     const { signal } = this.#stop
-    render(this, html`
+    render(
+      this,
+      html`
       <div class="panel-tools">
-        <div class="search"><input class="input" type="search" placeholder="Search parameters" aria-label="Search parameters">${icon("search")}</div>
-        <button class="button button--icon" type="button" data-act="reset" aria-label="Reset all parameters" title="Reset all parameters">${icon("undo")}</button>
+        ${searchBox("Search parameters")} ${iconButton("undo", "Reset all parameters", { act: "reset" })}
       </div>
       <div class="panel-parts"></div>
       <p class="empty" data-part="none" hidden>No parameter matches.</p>
-      <label class="panel-advanced"><span>Show advanced parameters</span><input class="switch" type="checkbox" role="switch"></label>`)
+      <label class="panel-advanced">
+        <span>Show advanced parameters</span><input class="switch" type="checkbox" role="switch">
+      </label>`,
+    )
     const advanced = this.querySelector(".panel-advanced .switch")
     advanced.checked = params.advanced
     advanced.addEventListener("change", () => params.showAdvanced(advanced.checked))
@@ -38,7 +42,9 @@ class ParamPanel extends HTMLElement {
   }
 
   async #build() {
-    const declared = [...params.params.values()].filter((param) => param.visible && !param.extra_hidden && !ELSEWHERE.has(param.id))
+    const declared = [...params.params.values()].filter(
+      (param) => param.visible && !param.extra_hidden && !ELSEWHERE.has(param.id),
+    )
     await loadFields(declared)
     const inside = (group) => [...this.#fields(declared, group), ...this.#groups(declared, group)]
     this.#parts = inside(null)
@@ -47,16 +53,21 @@ class ParamPanel extends HTMLElement {
   }
 
   #fields(declared, group) {
-    return declared.filter((param) => (param.group ?? null) === group).map((param) => ParamField.for(param)).filter(Boolean)
+    return declared
+      .filter((param) => (param.group ?? null) === group)
+      .map((param) => ParamField.for(param))
+      .filter(Boolean)
   }
 
   #groups(declared, parent) {
     const groups = [...params.groups.values()].filter((group) => (group.parent ?? null) === parent)
-    return groups.sort((one, other) => one.priority - other.priority).map((group) => {
-      const made = ParamGroup.for(group)
-      made.fill([...this.#fields(declared, group.id), ...this.#groups(declared, group.id)])
-      return made
-    })
+    return groups
+      .sort((one, other) => one.priority - other.priority)
+      .map((group) => {
+        const made = ParamGroup.for(group)
+        made.fill([...this.#fields(declared, group.id), ...this.#groups(declared, group.id)])
+        return made
+      })
   }
 
   #update() {

@@ -1,10 +1,28 @@
 /** The buttons for one picture. Only what can be done with it, by this user, is there. */
 
+import { iconButton } from "../lib/controls.js"
 import { html, render } from "../lib/html.js"
 import { icon } from "../lib/icons.js"
-import { canDelete, canReuse, canStar, canStartFrom, remove, reuseParameters, startFrom, toggleStar } from "../state/actions.js"
+import {
+  canDelete,
+  canReuse,
+  canStar,
+  canStartFrom,
+  remove,
+  reuseParameters,
+  startFrom,
+  toggleStar,
+} from "../state/actions.js"
 import { page, params } from "../state/app.js"
 import { fileName } from "../state/pictures.js"
+
+const REUSE = html`<button class="button" type="button" data-act="reuse">${icon("reuse")}Reuse parameters</button>`
+
+function download(picture) {
+  return html`<a class="button button--icon" href="${picture.url}" download="${fileName(picture)}" title="Download">
+    ${icon("download")}<span class="visually-hidden">Download</span>
+  </a>`
+}
 
 class PictureActions extends HTMLElement {
   #stop
@@ -36,14 +54,16 @@ class PictureActions extends HTMLElement {
       return
     }
     const focused = this.contains(document.activeElement) ? document.activeElement.dataset.act : null
-    const button = (act, drawing, name, extra = "") =>
-      html`<button class="button button--icon ${extra}" type="button" data-act="${act}" aria-label="${name}" title="${name}">${icon(drawing)}</button>`
-    render(this, html`
-      ${canReuse(picture) && html`<button class="button" type="button" data-act="reuse">${icon("reuse")}Reuse parameters</button>`}
-      ${canStartFrom(picture) && button("init", "picture", "Use as init image")}
-      ${canStar(picture) && html`<button class="button button--icon button--star" type="button" data-act="star" aria-pressed="${String(picture.starred)}" aria-label="Star" title="${picture.starred ? "Unstar" : "Star"}">${icon("star")}</button>`}
-      <a class="button button--icon" href="${picture.url}" download="${fileName(picture)}" aria-label="Download" title="Download">${icon("download")}</a>
-      ${canDelete(picture) && button("delete", "trash", "Delete")}`)
+    render(
+      this,
+      html`
+      ${canReuse(picture) && REUSE}
+      ${canStartFrom(picture) && iconButton("picture", "Use as init image", { act: "init" })}
+      ${canStar(picture) && iconButton("star", "Star", { act: "star", look: "button--star" })}
+      ${download(picture)}
+      ${canDelete(picture) && iconButton("trash", "Delete", { act: "delete" })}`,
+    )
+    this.querySelector("[data-act=star]")?.setAttribute("aria-pressed", String(picture.starred))
     if (focused) this.querySelector(`[data-act=${focused}]`)?.focus()
   }
 
@@ -56,7 +76,9 @@ class PictureActions extends HTMLElement {
   }
 
   async #delete(picture) {
-    const isSure = await document.querySelector("confirm-dialog").ask("Delete this picture from the server? This cannot be undone.", "Delete")
+    const isSure = await document
+      .querySelector("confirm-dialog")
+      .ask("Delete this picture from the server? This cannot be undone.", "Delete")
     if (isSure) await remove(picture)
   }
 }

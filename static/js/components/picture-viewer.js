@@ -1,11 +1,13 @@
-/** The chosen picture over the whole window, with everything that is known about it. Arrow keys go to its neighbours. */
+/** The chosen picture over the whole window, with all that is known about it. Arrow keys go to its neighbours. */
 
 import "./picture-actions.js"
 import { source } from "../lib/dom.js"
+import { iconButton } from "../lib/controls.js"
 import { html, render } from "../lib/html.js"
-import { icon } from "../lib/icons.js"
 import { params, selection } from "../state/app.js"
 import { allFacts, readMetadata } from "../state/metadata.js"
+
+const STEPS = { before: -1, after: 1 }
 
 class PictureViewer extends HTMLElement {
   #stop
@@ -13,16 +15,23 @@ class PictureViewer extends HTMLElement {
   connectedCallback() {
     this.#stop = new AbortController()
     const { signal } = this.#stop
-    render(this, html`<dialog class="viewer" aria-label="Picture">
-      <div class="viewer-view"><button class="viewer-picture" type="button" aria-label="Original size" aria-pressed="false"><img alt=""></button></div>
-      <button class="button button--icon viewer-step" type="button" data-step="-1" aria-label="Picture before this one">${icon("back")}</button>
-      <button class="button button--icon viewer-step" type="button" data-step="1" aria-label="Picture after this one">${icon("chevron")}</button>
-      <button class="button button--icon viewer-step" type="button" data-act="close" aria-label="Close">${icon("close")}</button>
+    render(
+      this,
+      html`<dialog class="viewer" aria-label="Picture">
+      <div class="viewer-view">
+        <button class="viewer-picture" type="button" aria-label="Original size" aria-pressed="false">
+          <img alt="">
+        </button>
+      </div>
+      ${iconButton("back", "Picture before this one", { act: "before", look: "viewer-step" })}
+      ${iconButton("chevron", "Picture after this one", { act: "after", look: "viewer-step" })}
+      ${iconButton("close", "Close", { act: "close", look: "viewer-step" })}
       <div class="viewer-side">
         <div class="viewer-head"><picture-actions></picture-actions></div>
         <dl class="viewer-facts"></dl>
       </div>
-    </dialog>`)
+    </dialog>`,
+    )
     const dialog = this.querySelector("dialog")
     dialog.addEventListener("keydown", (event) => this.#key(event))
     dialog.addEventListener("click", (event) => this.#click(event))
@@ -47,7 +56,7 @@ class PictureViewer extends HTMLElement {
   #click(event) {
     const button = event.target.closest("button")
     if (button?.dataset.act === "close") this.querySelector("dialog").close()
-    if (button?.dataset.step) selection.move(Number(button.dataset.step))
+    if (STEPS[button?.dataset.act]) selection.move(STEPS[button.dataset.act])
     if (button?.matches(".viewer-picture")) this.#zoom(button.getAttribute("aria-pressed") !== "true")
     if (button?.dataset.act === "reuse") this.querySelector("dialog").close()
   }
@@ -69,10 +78,17 @@ class PictureViewer extends HTMLElement {
     source(image, picture.url)
     image.alt = metadata?.params.prompt ?? "Generated picture"
     this.querySelector("picture-actions").show(picture)
-    for (const button of this.querySelectorAll("[data-step]")) button.disabled = !selection.neighbour(Number(button.dataset.step))
+    for (const [act, step] of Object.entries(STEPS)) {
+      this.querySelector(`[data-act=${act}]`).disabled = !selection.neighbour(step)
+    }
     const facts = metadata ? allFacts(metadata, params.params) : []
     const file = picture.path ? [{ id: "path", name: "File", text: picture.path }] : []
-    render(this.querySelector("dl"), html`${[...facts, ...file].map(({ id, name, text }) => html`<div data-id="${id}"><dt>${name}</dt><dd>${text}</dd></div>`)}`)
+    render(
+      this.querySelector("dl"),
+      html`${[...facts, ...file].map(
+        ({ id, name, text }) => html`<div data-id="${id}"><dt>${name}</dt><dd>${text}</dd></div>`,
+      )}`,
+    )
   }
 }
 customElements.define("picture-viewer", PictureViewer)

@@ -12,7 +12,9 @@ class PromptBox extends HTMLElement {
   connectedCallback() {
     this.#stop = new AbortController()
     const { signal } = this.#stop
-    render(this, html`
+    render(
+      this,
+      html`
       <div class="prompt-part">
         <label for="prompt">Prompt</label>
         <textarea id="prompt" rows="2" placeholder="Describe the picture"></textarea>
@@ -20,13 +22,18 @@ class PromptBox extends HTMLElement {
       <div class="prompt-part prompt-part--negative">
         <label for="negativeprompt">Negative prompt</label>
         <textarea id="negativeprompt" rows="1" placeholder="What should not be in it"></textarea>
-      </div>`)
+      </div>`,
+    )
     this.addEventListener("input", ({ target }) => params.set(target.id, target.value), { signal })
-    this.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return
-      event.preventDefault()
-      generate()
-    }, { signal })
+    this.addEventListener(
+      "keydown",
+      (event) => {
+        if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return
+        event.preventDefault()
+        generate()
+      },
+      { signal },
+    )
     watch(params, () => this.#draw(), signal)
     // Not on touch screens, where it would open the keyboard over the page.
     if (matchMedia("(hover: hover)").matches) this.querySelector("#prompt").focus({ preventScroll: true })

@@ -1,7 +1,7 @@
 /** Light, dark, or as the system has it. */
 
-import { html, render } from "../lib/html.js"
-import { icon } from "../lib/icons.js"
+import { iconButton } from "../lib/controls.js"
+import { render } from "../lib/html.js"
 import { settings } from "../state/app.js"
 
 const THEMES = [
@@ -28,7 +28,7 @@ class ThemeSwitch extends HTMLElement {
     this.dataset.theme = theme.id
     if (theme.id === "system") delete document.documentElement.dataset.theme
     else document.documentElement.dataset.theme = theme.id
-    render(this, html`<button class="button button--icon button--quiet" type="button" aria-label="Theme: ${theme.name}. Change" title="Theme: ${theme.name}">${icon(ICONS[theme.id])}</button>`)
+    render(this, iconButton(ICONS[theme.id], `Theme: ${theme.name}. Change`, { act: "theme", look: "button--quiet" }))
   }
 }
 customElements.define("theme-switch", ThemeSwitch)

@@ -1,5 +1,6 @@
 /** Notices at the edge of the window. Errors stay until they are closed, the rest go by themselves. */
 
+import { iconButton } from "../lib/controls.js"
 import { element, html } from "../lib/html.js"
 import { icon } from "../lib/icons.js"
 import { notices } from "../state/app.js"
@@ -14,7 +15,9 @@ class ToastStack extends HTMLElement {
     this.#stop = new AbortController()
     this.popover = "manual"
     notices.addEventListener("notice", ({ detail }) => this.#add(detail), { signal: this.#stop.signal })
-    this.addEventListener("click", (event) => event.target.closest("button")?.parentElement.remove(), { signal: this.#stop.signal })
+    this.addEventListener("click", (event) => event.target.closest("button")?.parentElement.remove(), {
+      signal: this.#stop.signal,
+    })
   }
 
   disconnectedCallback() {
@@ -25,7 +28,7 @@ class ToastStack extends HTMLElement {
     if ([...this.children].some((toast) => toast.dataset.text === text)) return
     const toast = element(html`<div class="toast toast--${level}" role="${level === "error" ? "alert" : "status"}">
       ${icon(level === "error" ? "warning" : "check")}<p>${text}</p>
-      <button class="button button--icon button--quiet" type="button" aria-label="Close this notice">${icon("close")}</button>
+      ${iconButton("close", "Close this notice", { act: "close", look: "button--quiet" })}
     </div>`)
     toast.dataset.text = text
     this.append(toast)

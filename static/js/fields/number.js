@@ -27,7 +27,10 @@ export function sliderRange(param) {
 }
 
 export function make(param, change) {
-  const box = element(html`<input class="input input--number" type="number" inputmode="${param.type === "integer" ? "numeric" : "decimal"}" step="${param.step || "any"}">`)
+  const keys = param.type === "integer" ? "numeric" : "decimal"
+  const box = element(
+    html`<input class="input input--number" type="number" inputmode="${keys}" step="${param.step || "any"}">`,
+  )
   const range = limits(param)
   if (range) Object.assign(box, range)
   const slider = SLIDERS.has(param.view_type) ? makeSlider(param, change) : null

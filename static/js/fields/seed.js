@@ -1,8 +1,8 @@
-/** A seed: empty means a new one for every request (-1 on the wire); one button forgets it, one takes that of the shown picture. */
+/** A seed: empty means a new one each time (-1 on the wire). One button forgets it, one takes the shown picture's. */
 
+import { iconButton } from "../lib/controls.js"
 import { attribute } from "../lib/dom.js"
 import { element, html } from "../lib/html.js"
-import { icon } from "../lib/icons.js"
 import { selection } from "../state/app.js"
 import { readMetadata } from "../state/metadata.js"
 
@@ -20,8 +20,8 @@ export function seedOf(param, text) {
 export function make(param, change) {
   const whole = element(html`<div class="seed">
     <input class="input" type="text" inputmode="numeric" autocomplete="off" placeholder="Random">
-    <button class="button button--icon" type="button" data-act="random" aria-label="Use a random seed" title="Random">${icon("random")}</button>
-    <button class="button button--icon" type="button" data-act="reuse" aria-label="Use the seed of the shown picture" title="Seed of the shown picture">${icon("reuse")}</button>
+    ${iconButton("random", "Use a random seed", { act: "random" })}
+    ${iconButton("reuse", "Use the seed of the shown picture", { act: "reuse" })}
   </div>`)
   const input = whole.querySelector("input")
   const again = whole.querySelector("[data-act=reuse]")
@@ -42,7 +42,8 @@ export function make(param, change) {
     element: whole,
     control: input,
     show(value) {
-      if (document.activeElement !== input || seedOf(param, input.value) !== value) input.value = value === RANDOM ? "" : value
+      if (document.activeElement !== input || seedOf(param, input.value) !== value)
+        input.value = value === RANDOM ? "" : value
     },
   }
 }

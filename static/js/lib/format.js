@@ -20,5 +20,8 @@ export function duration(seconds) {
 
 /** The last part of a path, without the ending of a model file. */
 export function modelName(path) {
-  return String(path).split("/").pop().replace(/\.(safetensors|sft|gguf|ckpt)$/i, "")
+  return String(path)
+    .split("/")
+    .pop()
+    .replace(/\.(safetensors|sft|gguf|ckpt)$/i, "")
 }

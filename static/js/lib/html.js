@@ -1,6 +1,6 @@
 /**
- * Markup as a template literal. Every value is escaped unless it is markup itself, so text from the server, a file name or a
- * prompt can never become an element. Knows text; `render` and `element` are the only two that touch the page.
+ * Markup as a template literal. Every value is escaped unless it is markup itself, so text from the server, a file name
+ * or a prompt can never become an element. Knows text; `render` and `element` are the only two that touch the page.
  */
 
 const ENTITIES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" }

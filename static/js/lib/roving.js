@@ -1,4 +1,4 @@
-/** One tab stop for a whole list: the arrow keys, Home and End move inside it (ARIA authoring practices, "roving tabindex"). */
+/** One tab stop for a whole list: arrow keys, Home and End move inside it (ARIA practices, "roving tabindex"). */
 
 const STEPS = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity }
 
@@ -23,19 +23,27 @@ export function roving(container, selector, signal) {
   const aim = (chosen) => {
     for (const item of items()) item.tabIndex = item === chosen ? 0 : -1
   }
-  container.addEventListener("focusin", (event) => {
-    const item = event.target.closest(selector)
-    if (item) aim(item)
-  }, { signal })
-  container.addEventListener("keydown", (event) => {
-    const list = items()
-    const index = list.indexOf(event.target)
-    if (index < 0 || event.ctrlKey || event.metaKey || event.altKey) return
-    const next = destination(event.key, index, list.length, columns(list))
-    if (next === null) return
-    event.preventDefault()
-    list[next].focus()
-  }, { signal })
+  container.addEventListener(
+    "focusin",
+    (event) => {
+      const item = event.target.closest(selector)
+      if (item) aim(item)
+    },
+    { signal },
+  )
+  container.addEventListener(
+    "keydown",
+    (event) => {
+      const list = items()
+      const index = list.indexOf(event.target)
+      if (index < 0 || event.ctrlKey || event.metaKey || event.altKey) return
+      const next = destination(event.key, index, list.length, columns(list))
+      if (next === null) return
+      event.preventDefault()
+      list[next].focus()
+    },
+    { signal },
+  )
   return {
     /** Call after the list has changed: exactly one of its elements stays reachable by Tab. */
     refresh() {

@@ -14,7 +14,11 @@ const MODEL_DEPTH = 20
 const INTERRUPTED = "Generation session interrupted."
 
 export const settings = memory("local")
-export const client = new Client({ base: document.baseURI, fetch: (...request) => fetch(...request), memory: memory("session") })
+export const client = new Client({
+  base: document.baseURI,
+  fetch: (...request) => fetch(...request),
+  memory: memory("session"),
+})
 export const notices = new Notices()
 export const connection = new Connection({ client })
 export const params = new Params(settings)
@@ -45,7 +49,11 @@ async function listModels(declared) {
     return files.map((file) => ({ ...file, name: withoutEnding(file.name) }))
   } catch (error) {
     if (error.id === "unreachable") throw error
-    return declared.models["Stable-Diffusion"].map(([name, family]) => ({ name: withoutEnding(name), title: null, architecture: family }))
+    return declared.models["Stable-Diffusion"].map(([name, family]) => ({
+      name: withoutEnding(name),
+      title: null,
+      architecture: family,
+    }))
   }
 }
 
@@ -75,7 +83,9 @@ export async function interrupt() {
 
 function connect() {
   generation.addEventListener("status", ({ detail }) => connection.take(detail))
-  generation.addEventListener("refused", ({ detail }) => (detail === INTERRUPTED ? notices.say(detail) : notices.fail(detail)))
+  generation.addEventListener("refused", ({ detail }) =>
+    detail === INTERRUPTED ? notices.say(detail) : notices.fail(detail),
+  )
   generation.addEventListener("picture", ({ detail }) => history.add(detail))
   generation.addEventListener("idle", () => connection.poll())
   generation.addEventListener("change", showNewest)
@@ -91,7 +101,8 @@ function connect() {
 /** Keep the stage on the picture that is being made, or on the last one made. */
 function showNewest() {
   const pictures = generation.pictures
-  const live = pictures.find((picture) => !picture.isDone && picture.preview) ?? pictures.findLast((picture) => picture.isDone)
+  const live =
+    pictures.find((picture) => !picture.isDone && picture.preview) ?? pictures.findLast((picture) => picture.isDone)
   if (live && generation.isRunning) selection.offer(live)
   const shown = selection.current
   const mine = shown && pictures.find((picture) => picture.key === shown.key)
@@ -99,7 +110,7 @@ function showNewest() {
   else if (shown && !mine && !shown.url) selection.drop(shown.key)
 }
 
-/** When the server comes back, or has finished what another tab or a lost socket began, read again what may have changed. */
+/** When the server is back, or has finished what a lost socket began, read again what may have changed. */
 function watchReturn() {
   let before = { reachable: true, isBusy: false }
   connection.addEventListener("change", () => {

@@ -47,7 +47,8 @@ export function statusLine({ reachable, counts, backend }) {
   if (!backend) return { text: "Connecting …", level: "soft" }
   if (counts.loading_models > 0) return { text: `Loading a model${waitingText(counts)}`, level: "soft" }
   if (counts.live_gens > 0) return { text: `Making ${counts.live_gens}${waitingText(counts)}`, level: "busy" }
-  if (counts.waiting_gens > 0 && backend.class !== "error") return { text: `${counts.waiting_gens} waiting`, level: "busy" }
+  if (counts.waiting_gens > 0 && backend.class !== "error")
+    return { text: `${counts.waiting_gens} waiting`, level: "busy" }
   if (backend.message) return { text: backend.message, level: backend.class }
   return { text: backend.class === "" ? "Ready" : backend.status.replaceAll("_", " "), level: backend.class }
 }

@@ -1,6 +1,6 @@
 /**
- * The pictures being made by this page. Fires "change" for anything that can be seen, "picture" with a finished one, "status"
- * with the server's counters, "refused" with a sentence, "lost" when the socket broke, and "idle" after the last request.
+ * The pictures being made by this page. Fires "change" for anything that can be seen, "picture" with a finished one,
+ * "status" with the server's counters, "refused" with a sentence, "lost" when the socket broke, "idle" after the last.
  */
 
 import { generate as stream, ConnectionLost } from "../api/stream.js"
@@ -108,7 +108,18 @@ export class Generation extends EventTarget {
     this.#since ??= this.#now()
     const known = this.pictures.find((picture) => picture.key === run.key(index))
     if (known?.isDone) return
-    const before = known ?? { key: run.key(index), run: run.id, index: Number(index), url: null, preview: null, path: null, metadata: null, starred: false, isDone: false, percent: 0 }
+    const before = known ?? {
+      key: run.key(index),
+      run: run.id,
+      index: Number(index),
+      url: null,
+      preview: null,
+      path: null,
+      metadata: null,
+      starred: false,
+      isDone: false,
+      percent: 0,
+    }
     this.#put({
       ...before,
       percent: percent || before.percent,
@@ -118,7 +129,13 @@ export class Generation extends EventTarget {
   }
 
   #image(run, message, session) {
-    const picture = { ...fromImage(message, run.key(message.batch_index), session), run: run.id, index: Number(message.batch_index), percent: 1, isDone: true }
+    const picture = {
+      ...fromImage(message, run.key(message.batch_index), session),
+      run: run.id,
+      index: Number(message.batch_index),
+      percent: 1,
+      isDone: true,
+    }
     if (picture.index >= 0) run.done += 1
     this.#put(picture)
     this.#fire("picture", picture)
@@ -136,9 +153,14 @@ export class Generation extends EventTarget {
     this.#changed()
   }
 
-  /** Pictures of one run stand in the order of their numbers, however they arrive; grids and intermediate ones come last. */
+  /** Pictures of one run stand in the order of their numbers, however they arrive; grids and the like come last. */
   #inserted(picture) {
-    const place = picture.index < 0 ? -1 : this.pictures.findIndex((known) => known.run === picture.run && (known.index < 0 || known.index > picture.index))
+    const place =
+      picture.index < 0
+        ? -1
+        : this.pictures.findIndex(
+            (known) => known.run === picture.run && (known.index < 0 || known.index > picture.index),
+          )
     return place < 0 ? [...this.pictures, picture] : this.pictures.toSpliced(place, 0, picture)
   }
 

@@ -81,7 +81,12 @@ export class History extends EventTarget {
 
   /** A picture that was just made: it is the newest, so nothing needs to be read again. */
   add(picture) {
-    if (picture.path === null || !this.#contains(picture.path) || this.#items.some((item) => item.path === picture.path)) return
+    if (
+      picture.path === null ||
+      !this.#contains(picture.path) ||
+      this.#items.some((item) => item.path === picture.path)
+    )
+      return
     const parts = picture.path.split("/").slice(0, -1)
     parts.forEach((_part, index) => this.#folders.add(parts.slice(0, index + 1).join("/")))
     const item = { ...picture, key: picture.path }

@@ -20,14 +20,26 @@ export function addLora(params, name) {
 }
 
 export function removeLora(params, name) {
-  keep(params, chosenLoras(params).filter((lora) => lora.name !== name))
+  keep(
+    params,
+    chosenLoras(params).filter((lora) => lora.name !== name),
+  )
 }
 
 export function weighLora(params, name, weight) {
-  keep(params, chosenLoras(params).map((lora) => (lora.name === name ? { name, weight } : lora)))
+  keep(
+    params,
+    chosenLoras(params).map((lora) => (lora.name === name ? { name, weight } : lora)),
+  )
 }
 
 function keep(params, loras) {
-  params.set(IDS.names, loras.map(({ name }) => name))
-  params.set(IDS.weights, loras.map(({ weight }) => weight))
+  params.set(
+    IDS.names,
+    loras.map(({ name }) => name),
+  )
+  params.set(
+    IDS.weights,
+    loras.map(({ weight }) => weight),
+  )
 }

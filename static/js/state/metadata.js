@@ -11,7 +11,10 @@ function protectLongNumbers(text) {
   return text.replace(/"(?:[^"\\]|\\.)*"|-?\d{16,}(?![\d.eE])/g, (part) => (part.startsWith('"') ? part : `"${part}"`))
 }
 
-/** @returns {{params: Record<string, any>, extra: Record<string, any>, starred: boolean} | null} null when the text says nothing. */
+/**
+ * @typedef {{params: Record<string, any>, extra: Record<string, any>, starred: boolean}} Metadata
+ * @returns {Metadata | null} null when the text says nothing
+ */
 export function readMetadata(text) {
   if (!text) return null
   if (text !== latest.text) latest = { text, metadata: parsed(text) }
@@ -64,14 +67,15 @@ function sentence(id) {
 /** A metadata value as the page holds values of `param`. */
 function held(param, value) {
   if (param.type === "boolean") return String(value).toLowerCase() === "true"
-  if (param.type === "list" || param.type === "image_list") return Array.isArray(value) ? value.map(String) : String(value).split(",")
+  if (param.type === "list" || param.type === "image_list")
+    return Array.isArray(value) ? value.map(String) : String(value).split(",")
   if (param.type === "model") return String(value).replace(/\.safetensors$/, "")
   return String(value)
 }
 
 /**
- * The choices that make this picture again: its parameters are set and switched on, all others return to their defaults, and
- * those that say of themselves that they are not to be reused, or always retained, stay as they are.
+ * The choices that make this picture again: its parameters are set and switched on, all others return to their
+ * defaults, and those that say of themselves that they are not to be reused, or always retained, stay as they are.
  */
 export function reuse(metadata, { params, groups, choices }) {
   const given = { ...metadata.params }

@@ -1,4 +1,4 @@
-/** What the user has chosen, over what the server declared. Fires "declared" after a load and "change" after each choice. */
+/** What the user has chosen, over what the server declared. Fires "declared" after a load, "change" after a choice. */
 
 import { reuse } from "./metadata.js"
 import { sideOf, sizeFor } from "./resolution.js"
@@ -7,7 +7,12 @@ import { isChanged, isOn, isRemembered, isShown, isSupported, isUnlocked, reques
 const NONE = { values: {}, on: {}, groups: {} }
 const CUSTOM = "Custom"
 const SIDES = new Set(["width", "height"])
-const COMPAT_FLAGS = [["stable-diffusion-xl", "sdxl"], ["stable-diffusion-v3", "sd3"], ["flux-1", "flux-dev"], ["stable-cascade", "cascade"]]
+const COMPAT_FLAGS = [
+  ["stable-diffusion-xl", "sdxl"],
+  ["stable-diffusion-v3", "sd3"],
+  ["flux-1", "flux-dev"],
+  ["stable-cascade", "cascade"],
+]
 
 export class Params extends EventTarget {
   #memory
@@ -66,7 +71,10 @@ export class Params extends EventTarget {
 
   get features() {
     const compat = this.model?.compat_class ?? ""
-    return new Set([...this.#offered, ...COMPAT_FLAGS.filter(([prefix]) => compat.startsWith(prefix)).map(([, flag]) => flag)])
+    return new Set([
+      ...this.#offered,
+      ...COMPAT_FLAGS.filter(([prefix]) => compat.startsWith(prefix)).map(([, flag]) => flag),
+    ])
   }
 
   value(id) {
@@ -172,7 +180,10 @@ export class Params extends EventTarget {
     this.#choose(next)
     const size = this.size
     if (width && height && size && (size.width !== Number(width) || size.height !== Number(height))) {
-      this.#choose({ ...next, values: { ...next.values, aspectratio: CUSTOM, width: String(width), height: String(height) } })
+      this.#choose({
+        ...next,
+        values: { ...next.values, aspectratio: CUSTOM, width: String(width), height: String(height) },
+      })
     }
   }
 
@@ -182,7 +193,9 @@ export class Params extends EventTarget {
 
   #choose(choices) {
     this.#choices = choices
-    const kept = Object.entries(choices.values).filter(([id]) => !this.params.has(id) || isRemembered(this.params.get(id)))
+    const kept = Object.entries(choices.values).filter(
+      ([id]) => !this.params.has(id) || isRemembered(this.params.get(id)),
+    )
     this.#memory.write("params", { ...choices, values: Object.fromEntries(kept) })
     this.#changed()
   }

@@ -16,13 +16,27 @@ export function viewRoot(session) {
 export function fromHistory(file, folder, session) {
   const path = folder ? `${folder}/${file.src}` : file.src
   const url = encoded(viewRoot(session) + path)
-  return { key: path, url, preview: `${url}?preview=true`, path, metadata: file.metadata, starred: Boolean(readMetadata(file.metadata)?.starred) }
+  return {
+    key: path,
+    url,
+    preview: `${url}?preview=true`,
+    path,
+    metadata: file.metadata,
+    starred: Boolean(readMetadata(file.metadata)?.starred),
+  }
 }
 
 /** An image message of the generation socket: a file that was saved, or the picture itself when it was not. */
 export function fromImage(message, key, session) {
   if (message.image.startsWith("data:")) {
-    return { key, url: message.image, preview: message.image, path: null, metadata: message.metadata ?? null, starred: false }
+    return {
+      key,
+      url: message.image,
+      preview: message.image,
+      path: null,
+      metadata: message.metadata ?? null,
+      starred: false,
+    }
   }
   const url = encoded(message.image)
   const root = viewRoot(session)

@@ -1,8 +1,17 @@
-/** Width and height from an aspect ratio and a side length (the wire's table), so that the page shows what the server will make. */
+/** Width and height from an aspect ratio and a side length: the wire's table, so the page shows what will be made. */
 
 const RATIOS = {
-  "1:1": [512, 512], "4:3": [576, 448], "3:2": [608, 416], "8:5": [608, 384], "16:9": [672, 384], "21:9": [768, 320],
-  "3:4": [448, 576], "2:3": [416, 608], "5:8": [384, 608], "9:16": [384, 672], "9:21": [320, 768],
+  "1:1": [512, 512],
+  "4:3": [576, 448],
+  "3:2": [608, 416],
+  "8:5": [608, 384],
+  "16:9": [672, 384],
+  "21:9": [768, 320],
+  "3:4": [448, 576],
+  "2:3": [416, 608],
+  "5:8": [384, 608],
+  "9:16": [384, 672],
+  "9:21": [320, 768],
 }
 
 /** To the nearest multiple of `precision`; a tie goes to the even multiple, as the server does it. */

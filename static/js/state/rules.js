@@ -1,6 +1,6 @@
 /**
- * When a parameter is shown, sent, or differs from its default. Pure: takes what was declared (ListT2IParams) and what was
- * chosen, and knows nothing of the page.
+ * When a parameter is shown, sent, or differs from its default. Pure: takes what was declared (ListT2IParams) and what
+ * was chosen, and knows nothing of the page.
  *
  * @typedef {object} Choices
  * @property {Record<string, any>} values     by parameter id; an absent one has its default
@@ -10,7 +10,14 @@
 
 const NUMERIC = new Set(["integer", "decimal"])
 const PICTURES = new Set(["image", "image_list"])
-const FIELD_KINDS = { integer: "number", decimal: "number", boolean: "toggle", dropdown: "choice", model: "choice", image: "picture" }
+const FIELD_KINDS = {
+  integer: "number",
+  decimal: "number",
+  boolean: "toggle",
+  dropdown: "choice",
+  model: "choice",
+  image: "picture",
+}
 
 /** The field module that can edit `param`: a file in fields/. */
 export function fieldKind(param) {
@@ -21,7 +28,11 @@ export function fieldKind(param) {
 /** The default as the page holds values: text, booleans, and arrays for lists. */
 export function defaultOf(param) {
   if (param.type === "boolean") return param.default === "true"
-  if (param.type === "list") return (param.default ?? "").split(",").map((part) => part.trim()).filter(Boolean)
+  if (param.type === "list")
+    return (param.default ?? "")
+      .split(",")
+      .map((part) => part.trim())
+      .filter(Boolean)
   if (param.type === "image_list") return []
   return param.default ?? ""
 }
@@ -51,7 +62,8 @@ export function isSupported(param, features) {
 /** `group` and the groups around it, innermost first. */
 export function ancestry(groupId, groups) {
   const found = []
-  for (let group = groups.get(groupId); group && !found.includes(group); group = groups.get(group.parent)) found.push(group)
+  for (let group = groups.get(groupId); group && !found.includes(group); group = groups.get(group.parent))
+    found.push(group)
   return found
 }
 
@@ -73,15 +85,21 @@ export function isAdvanced(param, groups) {
 
 /** Does `param` belong in the panel now? A search reaches everything; a changed advanced setting stays in sight. */
 export function isShown(param, { params, groups, choices, features, advanced, search }) {
-  if (!param.visible || param.extra_hidden || !isSupported(param, features) || !isUnlocked(param, params, choices)) return false
+  if (!param.visible || param.extra_hidden || !isSupported(param, features) || !isUnlocked(param, params, choices))
+    return false
   if (search) return matches(param, groups, search)
   return advanced || !isAdvanced(param, groups) || isChanged(param, choices)
 }
 
 /** Does every word of `search` occur in the name, description or group of `param`? */
 export function matches(param, groups, search) {
-  const text = [param.name, param.description, ...ancestry(param.group, groups).map((group) => group.name)].join(" ").toLowerCase()
-  return search.toLowerCase().split(/\s+/).every((word) => text.includes(word))
+  const text = [param.name, param.description, ...ancestry(param.group, groups).map((group) => group.name)]
+    .join(" ")
+    .toLowerCase()
+  return search
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => text.includes(word))
 }
 
 /** A value as the wire takes it: numbers that a double can hold are numbers, longer seeds stay text. */

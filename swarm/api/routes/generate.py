@@ -19,6 +19,9 @@ from swarm.generation.service import GenerationRequest
 LINGER_SECONDS = 2.0
 """How long a socket stays open for another request after everything on it has ended (swarm-t2i 4.4)."""
 
+MOST_COUNTED = 10_000
+"""What a request may say for `images`; a refused request that says more must not spoil the numbers of the next."""
+
 
 @route("GenerateText2Image", permission=BASIC_IMAGE_GENERATION, touches=True)
 async def generate(call: Call, images: int, body: Body) -> JsonObject:
@@ -63,7 +66,8 @@ async def get_current_status(call: Call) -> JsonObject:
 @route("AddImageToHistory", permission=BASIC_IMAGE_GENERATION, touches=True)
 async def add_image_to_history(call: Call, image: str, body: Body) -> JsonObject:
     """Save a picture (a data URL) as if it had been generated with the parameters beside it."""
-    added = await call.state.generation.add_to_history(call.caller, image, body)
+    params = {key: value for key, value in body.items() if key != "image"}
+    added = await call.state.generation.add_to_history(call.caller, image, params)
     return {"images": [added]}
 
 
@@ -96,7 +100,8 @@ class SocketRequests:
             offset=self._offset,
             indices=self._indices,
         )
-        self._offset += max(0, images) * max(1, _whole(body.get("batchsize"), 1))
+        batch = _whole(body.get("batchsize"), 1)
+        self._offset += min(max(0, images), MOST_COUNTED) * min(max(1, batch), MOST_COUNTED)
         self._active += 1
         group.start_soon(self._answer, request, group)
 
@@ -154,5 +159,5 @@ def _whole(value: Any, otherwise: int) -> int:
     """A count a client wrote as number or text; `otherwise` when it is neither."""
     try:
         return int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return otherwise

@@ -14,13 +14,13 @@ from swarm.catalog.catalog import Catalog
 from swarm.catalog.listing import list_folder
 from swarm.catalog.model import ModelEntry
 from swarm.catalog.sets import CHECKPOINTS, NO_MODEL
-from swarm.catalog.wire import model_object, no_model_object, preview_data, preview_url
+from swarm.catalog.wildcards import SUBTYPE as WILDCARDS
+from swarm.catalog.wildcards import Wildcard
+from swarm.catalog.wire import card_object, card_preview_url, model_object, no_model_object, preview_data, preview_url
 from swarm.jobs.job import ModelFile
 from swarm.state import AppState
 
 logger = logging.getLogger(__name__)
-
-WILDCARDS = "Wildcards"
 
 
 @route("ListModels", permission=FUNDAMENTAL_MODEL_ACCESS)
@@ -40,16 +40,24 @@ async def list_models(
     `sortBy`: Name, Title, DateCreated or DateModified. `dataImages`: previews as data URLs instead of addresses.
     """
     _check_set(call.state.catalog, subtype)
+    cap = call.state.settings.performance.model_list_sanity_cap
+    if subtype == WILDCARDS:
+        lists = call.state.wildcards.entries()
+        found = await to_thread(list_folder, lists, path, depth, sort_by=sortBy, reverse=sortReverse, cap=cap)
+        cards = await to_thread(_cards, call.state, found.entries, data_images=dataImages, cut=True)
+        return {"folders": list(found.folders), "files": cards}
     entries = call.state.catalog.entries(subtype)
-    listing = await to_thread(list_folder, entries, path, depth, sort_by=sortBy, reverse=sortReverse)
+    listing = await to_thread(list_folder, entries, path, depth, sort_by=sortBy, reverse=sortReverse, cap=cap)
     files = await to_thread(_objects, call.state, listing.entries, data_images=dataImages)
     return {"folders": list(listing.folders), "files": files}
 
 
 @route("DescribeModel", permission=FUNDAMENTAL_MODEL_ACCESS)
 async def describe_model(call: Call, modelName: str, subtype: str = CHECKPOINTS) -> JsonObject:
-    """All that is known of one model, its preview as a data URL: `{"model": model}`."""
+    """All that is known of one model, its preview as a data URL: `{"model": model}`; of a wildcard list at the root."""
     _check_set(call.state.catalog, subtype)
+    if subtype == WILDCARDS:
+        return await to_thread(_described_card, call.state, modelName)
     if subtype == CHECKPOINTS and modelName.lower() == NO_MODEL.lower():
         return {"model": no_model_object()}
     entry = _find(call.state.catalog, subtype, modelName)
@@ -69,15 +77,18 @@ async def list_loaded_models(call: Call) -> JsonObject:
 async def select_model(call: Call, model: str, backendId: str | None = None) -> JsonObject:
     """Load a model now, on every running backend or only the one named: `{"success": true}`."""
     file = _chosen(call.state, model)
-    return await _load_everywhere(call, file, backendId)
+    with call.state.generation.loading(call.caller):
+        return await _load_everywhere(call.state, file, backendId)
 
 
 @route("SelectModelWS", permission=LOAD_MODELS_NOW, websocket=True, touches=True)
 async def select_model_ws(call: Call, socket: ApiSocket, model: str) -> JsonObject | None:
     """Like SelectModel, on a socket: the session's status, the result, and the status again."""
     file = _chosen(call.state, model)
-    await socket.send(call.state.generation.status(call.caller.id))
-    await socket.send(await _load_everywhere(call, file, None))
+    with call.state.generation.loading(call.caller):
+        await socket.send(call.state.generation.status(call.caller.id))
+        answer = await _load_everywhere(call.state, file, None)
+    await socket.send(answer)
     await socket.send(call.state.generation.status(call.caller.id))
     return None
 
@@ -102,10 +113,9 @@ def _chosen(state: AppState, name: str) -> ModelFile:
     return state.catalog.model_file(_find(state.catalog, CHECKPOINTS, name))
 
 
-async def _load_everywhere(call: Call, file: ModelFile, backend_id: str | None) -> JsonObject:
+async def _load_everywhere(state: AppState, file: ModelFile, backend_id: str | None) -> JsonObject:
     """One backend after the other, so that not every device reads the disk at once; one success is enough."""
-    with call.state.generation.loading(call.caller):
-        succeeded = await call.state.dispatch.select(file, backend_id or None)
+    succeeded = await state.dispatch.select(file, backend_id or None)
     return {"success": True} if succeeded else {"error": "Model failed to load."}
 
 
@@ -117,13 +127,36 @@ def _loaded(state: AppState) -> frozenset[str]:
 
 def _objects(state: AppState, entries: tuple[ModelEntry, ...], *, data_images: bool) -> list[Json]:
     """Blocking when previews are wanted as data."""
-    catalog, loaded = state.catalog, _loaded(state)
+    catalog, loaded, edit_id = state.catalog, _loaded(state), state.editor.edit_id
     return [
         model_object(
             entry,
-            preview=preview_data(catalog.preview(entry)) if data_images else preview_url(entry),
+            preview=preview_data(catalog.preview(entry)) if data_images else preview_url(entry, edit_id),
             loaded=entry.subtype == CHECKPOINTS and entry.name in loaded,
             hash=catalog.known_hash(entry),
         )
         for entry in entries
+    ]
+
+
+def _described_card(state: AppState, name: str) -> JsonObject:
+    """Blocking. Raises NotFound, BadInput for a blank name."""
+    if not name.strip():
+        raise BadInput("Invalid empty name.")
+    wildcard = state.wildcards.get(name)
+    if wildcard is None:
+        raise NotFound("Model not found.")
+    return _cards(state, (wildcard,), data_images=True, cut=False)[0]
+
+
+def _cards(state: AppState, lists: tuple[Wildcard, ...], *, data_images: bool, cut: bool) -> list[JsonObject]:
+    """Wildcard lists as clients read them; blocking. `cut`: only the beginning of the text."""
+    store = state.wildcards
+    return [
+        card_object(
+            one,
+            image=preview_data(store.preview(one)) if data_images else card_preview_url(one, store.edit_id),
+            cut=cut,
+        )
+        for one in lists
     ]

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 import anyio
 
 from swarm.access.permissions import CONTROL_MODEL_REFRESH, FUNDAMENTAL_GENERATE_TAB_ACCESS
+from swarm.accounts.userdata import PARAM_EDITS
 from swarm.api.route import Call, route
 from swarm.architectures.architecture import wire_classes, wire_compat_classes
 from swarm.base.json import JsonObject
@@ -34,6 +35,7 @@ class _Looks:
     async def take(self, state: AppState) -> None:
         if state.clock() - self.last >= REFRESH_PAUSE_SECONDS:
             await to_thread(state.catalog.refresh)
+            await to_thread(state.wildcards.refresh)
             self.last = state.clock()
 
 
@@ -46,14 +48,15 @@ async def list_t2i_params(call: Call) -> JsonObject:
     """Every parameter this user may set, their groups, and all models by set, with the classes of models known here."""
     state, user = call.state, call.caller.user
     params, groups = list_params(state.params, state.choices_for(user), user.permits)
+    edits = await to_thread(state.user_data.get, user.id, PARAM_EDITS)
     return {
         "list": params,
         "groups": groups,
         "models": state.catalog.wire_models(),
         "model_compat_classes": wire_compat_classes(state.architectures.values()),
         "model_classes": wire_classes(state.architectures.values()),
-        "wildcards": [],
-        "param_edits": None,
+        "wildcards": state.wildcards.names(),
+        "param_edits": edits,
     }
 
 
@@ -73,4 +76,6 @@ async def trigger_refresh(call: Call, strong: bool = True, refreshType: str = ""
     async with looks.lock:
         if wants_models:
             await looks.take(call.state)
+        elif strong and kind == "wildcards" and call.caller.user.permits(CONTROL_MODEL_REFRESH):
+            await to_thread(call.state.wildcards.refresh)
     return await list_t2i_params.handler(call) or {}

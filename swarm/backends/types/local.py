@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from swarm.backends.backend import BackendContext, BackendType, setting
-from swarm.backends.process import EngineProcess
+from swarm.backends.process import EngineProcess, Patience
 from swarm.base.errors import BackendError
 from swarm.jobs.events import BackendEvent, LoadingModel
 from swarm.jobs.job import Job, ModelFile
@@ -28,6 +28,10 @@ class LocalSettings:
     )
     deterministic: bool = setting(
         False, "Run every picture alone. Slower; pictures are then the same to the last bit, whatever else is running."
+    )
+    hang_seconds: int = setting(
+        30,
+        "How long the engine may give no sign of life before it is ended and started again. Long steps do not count.",
     )
     auto_restart: bool = setting(True, "Start the engine again when it has crashed.")
 
@@ -58,7 +62,9 @@ class LocalBackend:
         arguments = ["--gpu", str(_gpu_number(self._settings.gpu_id)), "--dtype", self._settings.dtype]
         if self._settings.deterministic:
             arguments.append("--alone")
-        engine = EngineProcess(arguments, lost, clock=time.monotonic)
+        hang = max(1.0, float(self._settings.hang_seconds))
+        patience = Patience(ping=min(Patience.ping, hang / 4), answer=hang)
+        engine = EngineProcess(arguments, lost, clock=time.monotonic, patience=patience)
         ready = await engine.start()
         self._engine, self._features, self._model = engine, frozenset(ready.features), None
 

@@ -3,9 +3,32 @@
 import { Memory } from "../../../static/js/lib/storage.js"
 
 const PARAM = {
-  description: "", type: "text", subtype: null, default: "", min: 0, max: 0, view_min: 0, view_max: 0, step: 1, values: null, value_names: null,
-  examples: null, visible: true, advanced: false, feature_flag: null, toggleable: false, priority: 10, group: null, always_retain: false,
-  do_not_save: false, do_not_preview: false, view_type: "small", extra_hidden: false, can_sectionalize: false, nonreusable: false, depend_non_default: null,
+  description: "",
+  type: "text",
+  subtype: null,
+  default: "",
+  min: 0,
+  max: 0,
+  view_min: 0,
+  view_max: 0,
+  step: 1,
+  values: null,
+  value_names: null,
+  examples: null,
+  visible: true,
+  advanced: false,
+  feature_flag: null,
+  toggleable: false,
+  priority: 10,
+  group: null,
+  always_retain: false,
+  do_not_save: false,
+  do_not_preview: false,
+  view_type: "small",
+  extra_hidden: false,
+  can_sectionalize: false,
+  nonreusable: false,
+  depend_non_default: null,
 }
 
 export function param(id, more = {}) {
@@ -13,7 +36,18 @@ export function param(id, more = {}) {
 }
 
 export function group(id, more = {}) {
-  return { name: id, id, toggles: false, open: false, priority: 0, description: "", advanced: false, can_shrink: true, parent: null, ...more }
+  return {
+    name: id,
+    id,
+    toggles: false,
+    open: false,
+    priority: 0,
+    description: "",
+    advanced: false,
+    can_shrink: true,
+    parent: null,
+    ...more,
+  }
 }
 
 /** A memory that lasts as long as the test. */
@@ -37,8 +71,21 @@ export const DECLARED = {
     param("aspectratio", { type: "dropdown", default: "1:1", values: ["1:1", "16:9", "Custom"], group: "resolution" }),
     param("width", { type: "integer", default: "512", min: 64, max: 16384, group: "resolution" }),
     param("height", { type: "integer", default: "512", min: 64, max: 16384, group: "resolution" }),
-    param("sidelength", { type: "integer", default: "1024", min: 64, max: 16384, toggleable: true, group: "resolution" }),
-    param("sampler", { type: "dropdown", default: "euler", values: ["euler", "heun"], toggleable: true, feature_flag: "comfyui" }),
+    param("sidelength", {
+      type: "integer",
+      default: "1024",
+      min: 64,
+      max: 16384,
+      toggleable: true,
+      group: "resolution",
+    }),
+    param("sampler", {
+      type: "dropdown",
+      default: "euler",
+      values: ["euler", "heun"],
+      toggleable: true,
+      feature_flag: "comfyui",
+    }),
     param("initimage", { type: "image", default: null, group: "init" }),
     param("creativity", { type: "decimal", default: "0.6", max: 1, group: "init" }),
     param("donotsave", { type: "boolean", default: "false", advanced: true, always_retain: true }),

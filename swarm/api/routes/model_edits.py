@@ -1,0 +1,115 @@
+"""Models: saying things about them, looking inside, renaming and deleting (swarm-models-backends 1.7)."""
+
+from __future__ import annotations
+
+from swarm.access.permissions import DELETE_MODELS, EDIT_MODEL_METADATA
+from swarm.api.route import Call, route
+from swarm.api.routes.wildcards import CLEAR, given_picture
+from swarm.base.data_url import make_data_url
+from swarm.base.errors import BadInput, NotFound
+from swarm.base.json import JsonObject
+from swarm.base.tasks import to_thread
+from swarm.catalog.edit import ModelEdit
+from swarm.catalog.sets import CHECKPOINTS
+from swarm.media.formats import thumbnail
+from swarm.state import AppState
+
+
+@route("EditModelMetadata", permission=EDIT_MODEL_METADATA)
+async def edit_model_metadata(
+    call: Call,
+    model: str,
+    title: str,
+    author: str,
+    type: str,
+    description: str,
+    standard_width: int,
+    standard_height: int,
+    usage_hint: str,
+    date: str,
+    license: str,
+    trigger_phrase: str,
+    prediction_type: str,
+    tags: str,
+    preview_image: str | None = None,
+    preview_image_metadata: str | None = None,
+    is_negative_embedding: bool = False,
+    lora_default_weight: str = "",
+    lora_default_confinement: str = "",
+    subtype: str = CHECKPOINTS,
+) -> JsonObject:
+    """Write what is said about a model into `<model>.swarm.json` beside it: `{"success": true}`.
+
+    `model`: with its extension. `type`: a model class; blank leaves it, an unknown one clears it. `tags`: with commas.
+    `preview_image`: a data URL, or `clear`.
+    """
+    _check(call.state, subtype, model)
+    preview = await to_thread(_small, preview_image, preview_image_metadata)
+    change = ModelEdit(
+        title=title,
+        author=author,
+        type=type,
+        description=description,
+        width=standard_width,
+        height=standard_height,
+        usage_hint=usage_hint,
+        date=date,
+        license=license,
+        trigger_phrase=trigger_phrase,
+        prediction_type=prediction_type,
+        tags=tuple(tag.strip() for tag in tags.split(",") if tag.strip()),
+        preview="" if preview_image == CLEAR else preview,
+        is_negative_embedding=is_negative_embedding,
+        lora_default_weight=lora_default_weight,
+        lora_default_confinement=lora_default_confinement,
+    )
+    await to_thread(call.state.editor.edit, subtype, model, change)
+    return {"success": True}
+
+
+@route("GetModelHeaders", permission=EDIT_MODEL_METADATA)
+async def get_model_headers(call: Call, model: str, subtype: str = CHECKPOINTS) -> JsonObject:
+    """The header of a model file, `__metadata__` included: `{"headers": {…}}`. `model`: with its extension."""
+    _check(call.state, subtype, model)
+    return {"headers": await to_thread(call.state.editor.headers, subtype, model)}
+
+
+@route("GetModelHash", permission=EDIT_MODEL_METADATA)
+async def get_model_hash(call: Call, modelName: str, subtype: str = CHECKPOINTS) -> JsonObject:
+    """The SHA-256 of a model's tensors, computed if it is not known: `{"hash": "0x…"}`, null for formats without."""
+    _check(call.state, subtype, modelName)
+    entry = call.state.catalog.find(subtype, modelName)
+    if entry is None:
+        raise NotFound("Model not found.")
+    return {"hash": await to_thread(call.state.catalog.model_hash, entry)}
+
+
+@route("DeleteModel", permission=DELETE_MODELS)
+async def delete_model(call: Call, modelName: str, subtype: str = CHECKPOINTS) -> JsonObject:
+    """Move a model, its sidecars and previews to the trash folder: `{"success": true}`."""
+    _check(call.state, subtype, modelName)
+    await to_thread(call.state.editor.delete, subtype, modelName)
+    return {"success": True}
+
+
+@route("RenameModel", permission=DELETE_MODELS)
+async def rename_model(call: Call, oldName: str, newName: str, subtype: str = CHECKPOINTS) -> JsonObject:
+    """Rename a model, its sidecars and previews; `newName` may name another sub-folder: `{"success": true}`."""
+    _check(call.state, subtype, oldName)
+    await to_thread(call.state.editor.rename, subtype, oldName, newName)
+    return {"success": True}
+
+
+def _check(state: AppState, subtype: str, name: str) -> None:
+    if subtype not in state.catalog.sets():
+        raise BadInput("Invalid sub-type.")
+    if not name.strip():
+        raise BadInput("Invalid empty name.")
+
+
+def _small(text: str | None, metadata: str | None) -> str | None:
+    """A preview as it is kept: decoded, made small, encoded anew. Raises BadInput when it is no picture."""
+    picture = given_picture(text)
+    if picture is None:
+        return None
+    return make_data_url("image/jpeg", thumbnail(picture[1], metadata=metadata or None))
