@@ -247,6 +247,16 @@ class Surroundings:
     stop: Callable[[bool], None] | None = None
 
 
+def make_downloads(stores: Stores) -> Downloads:
+    settings = stores.settings
+    return Downloads(
+        stores.catalog,
+        Outgoing(),
+        time.monotonic,
+        hosts=lambda: settings.current.network.download_hosts.split(","),
+    )
+
+
 def make_state(options: LaunchOptions, known: Declarations, stores: Stores, around: Surroundings) -> AppState:
     """Every service of one server, wired up. Nothing runs yet."""
     spine = make_spine(known, stores, make_pool(options, known, stores.settings.current))
@@ -267,12 +277,7 @@ def make_state(options: LaunchOptions, known: Declarations, stores: Stores, arou
         backend_types=known.backend_types,
         catalog=stores.catalog,
         editor=ModelEditor(stores.catalog, stores.trash),
-        downloads=Downloads(
-            stores.catalog,
-            Outgoing(),
-            time.monotonic,
-            hosts=lambda: stores.settings.current.network.download_hosts.split(","),
-        ),
+        downloads=make_downloads(stores),
         wildcards=stores.wildcards,
         outputs=stores.outputs,
         history=History(stores.outputs),

@@ -42,22 +42,22 @@ class ModelEdit:
     picture, None to leave it. `width`, `height`: 0 or less leave the size.
     """
 
-    title: str
-    author: str
-    type: str
-    description: str
-    width: int
-    height: int
-    usage_hint: str
-    date: str
-    license: str
-    trigger_phrase: str
-    prediction_type: str
-    tags: tuple[str, ...]
-    preview: str | None
-    is_negative_embedding: bool
-    lora_default_weight: str
-    lora_default_confinement: str
+    title: str = ""
+    author: str = ""
+    type: str = ""
+    description: str = ""
+    width: int = 0
+    height: int = 0
+    usage_hint: str = ""
+    date: str = ""
+    license: str = ""
+    trigger_phrase: str = ""
+    prediction_type: str = ""
+    tags: tuple[str, ...] = ()
+    preview: str | None = None
+    is_negative_embedding: bool = False
+    lora_default_weight: str = ""
+    lora_default_confinement: str = ""
 
 
 class ModelEditor:

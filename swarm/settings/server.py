@@ -52,8 +52,8 @@ class NetworkSettings:
     download_hosts: str = setting(
         "",
         "DownloadHosts",
-        "Further hosts that models may be downloaded from, besides Hugging Face and Civitai, separated by commas; * is any "
-        "host on the internet. Addresses of the local network are never contacted.",
+        "Further hosts that models may be downloaded from, besides Hugging Face and Civitai, separated by commas; * is "
+        "any host on the internet. Addresses of the local network are never contacted.",
     )
     auth_bypass_ips: str = setting(
         "127.0.0.1,::1,::ffff:127.0.0.1",

@@ -10,7 +10,9 @@ from tests.structure.sources import ROOT, sources
 FILE_LINES = 400
 FUNCTION_LINES = 40
 LARGE_FILES: dict[str, int] = {}
-LARGE_FUNCTIONS: dict[str, int] = {}
+LARGE_FUNCTIONS: dict[str, int] = {
+    "swarm/api/routes/model_edits.py:edit_model_metadata": 49,  # the route has twenty parameters, each one line
+}
 POOR_NAMES = ("utils", "util", "helpers", "helper", "common", "manager", "misc")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from swarm.access.permissions import DELETE_MODELS, EDIT_MODEL_METADATA
 from swarm.api.route import Call, route
 from swarm.api.routes.wildcards import CLEAR, given_picture
@@ -45,24 +47,13 @@ async def edit_model_metadata(
     """
     _check(call.state, subtype, model)
     preview = await to_thread(_small, preview_image, preview_image_metadata)
-    change = ModelEdit(
-        title=title,
-        author=author,
-        type=type,
-        description=description,
-        width=standard_width,
-        height=standard_height,
-        usage_hint=usage_hint,
-        date=date,
-        license=license,
-        trigger_phrase=trigger_phrase,
-        prediction_type=prediction_type,
-        tags=tuple(tag.strip() for tag in tags.split(",") if tag.strip()),
-        preview="" if preview_image == CLEAR else preview,
-        is_negative_embedding=is_negative_embedding,
-        lora_default_weight=lora_default_weight,
-        lora_default_confinement=lora_default_confinement,
-    )
+    words = tuple(tag.strip() for tag in tags.split(",") if tag.strip())
+    change = ModelEdit(title=title, author=author, type=type, description=description, usage_hint=usage_hint)
+    change = replace(change, date=date, license=license, trigger_phrase=trigger_phrase, prediction_type=prediction_type)
+    change = replace(change, width=standard_width, height=standard_height, tags=words)
+    change = replace(change, preview="" if preview_image == CLEAR else preview)
+    change = replace(change, is_negative_embedding=is_negative_embedding, lora_default_weight=lora_default_weight)
+    change = replace(change, lora_default_confinement=lora_default_confinement)
     await to_thread(call.state.editor.edit, subtype, model, change)
     return {"success": True}
 
