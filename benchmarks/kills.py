@@ -42,6 +42,8 @@ IMAGES = 10
 FAKE_SECONDS = 0.5
 """A run on the fake backend is over after about this long; kills fall anywhere within."""
 SETTLE_SECONDS = 240.0
+KILLS_PER_SERVER = 2
+"""An engine that keeps dying is started again after longer and longer pauses; more kills would measure those."""
 
 
 @dataclass
@@ -212,7 +214,7 @@ def kill_server(place: Place, moment: float) -> Tally:
 
 
 def kill_engines(place: Place, kills: int, rng: random.Random) -> Tally:
-    """Runs of ten pictures on one server whose engine is killed once in each."""
+    """Runs of ten pictures on one server whose engine is killed once in each, and comes back later each time."""
     total = Tally()
     server = place.start()
     try:
@@ -238,11 +240,12 @@ def kill_engines(place: Place, kills: int, rng: random.Random) -> Tally:
     return total
 
 
-def repeated(times: int, once: Callable[[], Tally], what: str) -> Tally:
+def repeated(times: int, kill: Callable[[int], Tally], what: str, *, at_once: int = 1) -> Tally:
+    """The sum of `times` kills, `at_once` of them with each call, and a line that tells how far it is."""
     total = Tally()
-    for number in range(times):
-        total.add(once())
-        sys.stderr.write(f"\r{what}: {number + 1} of {times}")
+    while total.kills < times:
+        total.add(kill(min(at_once, times - total.kills)))
+        sys.stderr.write(f"\r{what}: {total.kills} of {times}")
         sys.stderr.flush()
     if times:
         sys.stderr.write("\n")
@@ -258,12 +261,17 @@ def main() -> int:
         real_place = Place(Path(name) / "real", real=True)
         rows = {
             "server, fake backend": repeated(
-                options.server - real, lambda: kill_server(fake_place, rng.uniform(0, FAKE_SECONDS)), "server kills"
+                options.server - real, lambda _: kill_server(fake_place, rng.uniform(0, FAKE_SECONDS)), "server kills"
             ),
             "server, real engine": repeated(
-                real, lambda: kill_server(real_place, rng.uniform(0, 4)), "server kills, real engine"
+                real, lambda _: kill_server(real_place, rng.uniform(0, 4)), "server kills, real engine"
             ),
-            "engine": kill_engines(real_place, options.engine, rng) if options.engine else Tally(),
+            "engine": repeated(
+                options.engine,
+                lambda kills: kill_engines(real_place, kills, rng),
+                "engine kills",
+                at_once=KILLS_PER_SERVER,
+            ),
         }
     _report(rows)
     return 0
