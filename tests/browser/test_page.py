@@ -14,7 +14,7 @@ from tests.conftest import Serve, World
 pytestmark = pytest.mark.browser
 
 SCREENSHOT = Path(__file__).resolve().parents[2] / "docs" / "images" / "page.png"
-PROMPT = "a lighthouse at dusk, calm sea, warm light in the window"
+PROMPT = "a red house on a meadow at night, under a full moon"
 WATCH = """() => {
   window.seen = { previews: 0, finals: 0, previewFirst: false, percents: [] }
   const image = document.querySelector("image-stage .stage-picture img")
