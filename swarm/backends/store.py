@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from swarm.base import fds
+from swarm.base.atomic import make_folder, write_whole
 from swarm.base.errors import BadInput
 
 
@@ -59,13 +59,8 @@ def write_records(path: Path, records: Sequence[Record]) -> None:
         }
         for record in sorted(records, key=lambda record: record.id)
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".new")
-    with fresh.open("wb") as file:
-        file.write(fds.write(tree).encode())
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    make_folder(path.parent)
+    write_whole(path, fds.write(tree).encode())
 
 
 def set_aside(path: Path) -> Path:

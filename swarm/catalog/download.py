@@ -15,13 +15,13 @@ from typing import Any, BinaryIO
 
 import anyio
 
+from swarm.base.atomic import write_whole
 from swarm.base.errors import BadInput, Refused, UserError
 from swarm.base.json import Json, dumps, loads
 from swarm.base.outgoing import Answer, Outgoing
 from swarm.base.paths import clean_file_name, under
 from swarm.base.tasks import to_thread
 from swarm.catalog.catalog import Catalog
-from swarm.catalog.files import write_whole
 from swarm.catalog.gguf import MAGIC as GGUF_MAGIC
 from swarm.catalog.headers import read_header
 from swarm.catalog.sets import CHECKPOINTS

@@ -18,11 +18,12 @@ from typing import Any
 import orjson
 
 from swarm.architectures.detect import find_class
+from swarm.base.atomic import write_whole
 from swarm.base.errors import BadInput, NotFound
 from swarm.base.json import Json, JsonObject, dumps
 from swarm.base.paths import clean_file_name, under
 from swarm.catalog.catalog import Catalog
-from swarm.catalog.files import remove_empty_folders, write_whole
+from swarm.catalog.files import remove_empty_folders
 from swarm.catalog.headers import read_file_header
 from swarm.catalog.model import ModelEntry
 from swarm.catalog.scan import PREVIEWS, SIDECARS

@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from swarm.base.atomic import make_folder, write_whole
 from swarm.base.errors import BadInput, NotFound
 from swarm.base.json import dumps, loads
-from swarm.catalog.files import write_whole
 
 logger = logging.getLogger(__name__)
 _NOTE = "origin.json"
@@ -40,6 +40,7 @@ class Trash:
         try:
             (place / _FILES).mkdir()
             origins = {str(number): str(path) for number, path in enumerate(paths)}
+            make_folder(place)
             write_whole(place / _NOTE, dumps({"files": origins}))
             for number, path in enumerate(paths):
                 shutil.move(path, place / _FILES / str(number))

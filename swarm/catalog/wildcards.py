@@ -15,9 +15,10 @@ from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
+from swarm.base.atomic import make_folder, write_whole
 from swarm.base.errors import BadInput, NotFound
 from swarm.base.paths import clean_file_name, under
-from swarm.catalog.files import remove_empty_folders, write_whole
+from swarm.catalog.files import remove_empty_folders
 from swarm.catalog.trash import Trash
 from swarm.media.formats import thumbnail
 from swarm.media.image import Picture
@@ -129,6 +130,7 @@ class WildcardStore:
             path = self._path(card)
             preview = path.with_name(path.name.removesuffix(".txt") + ".jpg")
             try:
+                make_folder(path.parent)
                 write_whole(path, data)
                 if small is not None:
                     write_whole(preview, small)

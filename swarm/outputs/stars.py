@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from swarm.base.atomic import copy_whole, make_folder
 from swarm.base.errors import NotFound, Refused
 from swarm.base.paths import clean_output_path, is_hidden, under
-from swarm.outputs.files import SIDECAR_SUFFIXES, copy_whole, make_folder, sidecar
+from swarm.outputs.files import SIDECAR_SUFFIXES, sidecar
 from swarm.outputs.store import OutputStore
 
 logger = logging.getLogger(__name__)

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from swarm.base.atomic import leftovers, make_folder, write_whole
 from swarm.base.clock import Clock
 from swarm.base.errors import NotFound, Refused
 from swarm.base.paths import clean_file_name, clean_output_path, is_hidden, open_under, under
 from swarm.media.formats import Encoded
 from swarm.media.image import guess_mime
-from swarm.outputs.files import SIDECAR_SUFFIXES, leftovers, make_folder, sidecar, write_whole
+from swarm.outputs.files import SIDECAR_SUFFIXES, sidecar
 from swarm.outputs.index import HistoryIndex
 from swarm.outputs.naming import candidates
 from swarm.outputs.places import Places

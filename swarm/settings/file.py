@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from swarm.base import fds
+from swarm.base.atomic import make_folder, write_whole
 from swarm.base.errors import BadInput
 from swarm.settings.server import ServerSettings
 from swarm.settings.setting import SettingField, described
@@ -41,14 +41,9 @@ def save_settings(settings: ServerSettings, path: Path) -> None:
 
     What another program keeps in the same file, such as SwarmUI the settings that do not act here, stays in it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = fds.write(_with_others(to_tree(settings), _present(path)), dict(_comments(type(settings), ())))
-    unfinished = path.with_name(path.name + ".tmp")
-    with unfinished.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    make_folder(path.parent)
+    write_whole(path, text.encode())
 
 
 def from_tree(kind: type[T], tree: Mapping[str, fds.Node]) -> T:
