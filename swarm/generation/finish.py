@@ -14,7 +14,7 @@ from swarm.base.json import Json, JsonObject
 from swarm.base.tasks import to_thread, to_thread_limited
 from swarm.catalog.model import ModelEntry
 from swarm.features.core import SEED
-from swarm.features.output import DO_NOT_SAVE, DO_NOT_SAVE_INTERMEDIATES, IMAGE_FORMAT, OVERRIDE_OUTPATH_FORMAT
+from swarm.features.output import DO_NOT_SAVE, IMAGE_FORMAT, OVERRIDE_OUTPATH_FORMAT
 from swarm.features.variation import VARIATION_SEED
 from swarm.generation.events import ImageSaved
 from swarm.generation.plan import Moment, Plan
@@ -75,7 +75,6 @@ class Finisher:
         if not done.real:
             extra["intermediate"] = "intermediate output"
         input = _input_of(resolved, done.index)
-        unsaved = input.get(DO_NOT_SAVE) or (not done.real and input.get(DO_NOT_SAVE_INTERMEDIATES))
         finished = await to_thread(
             self._described,
             done.result,
@@ -88,7 +87,7 @@ class Finisher:
         )
         if done.real:
             finished = replace(finished, job=(plan.id, done.index))
-        work = self._transient if unsaved or not user.settings.save_files else self._write
+        work = self._transient if input.get(DO_NOT_SAVE) or not user.settings.save_files else self._write
         url = await to_thread_limited(self._spine.encoders, partial(work, finished))
         return ImageSaved(image=url, index=index, request_id=str(plan.request_id), metadata=finished.text)
 

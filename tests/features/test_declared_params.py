@@ -36,7 +36,6 @@ KNOWN: dict[str, tuple[str, str | None, float, float, float, float, float, str |
     "altresolutionheightmultiplier": ("decimal", "1", 0, 10, 0, 0.1, -19, "swarminternal", None),
     "rawresolution": ("text", "1024x1024", 0, 0, 0, 1, -18, "swarminternal", None),
     "donotsave": ("boolean", "false", 0, 0, 0, 1, -15, "swarminternal", "false"),
-    "donotsaveintermediates": ("boolean", "false", 0, 0, 0, 1, -14.5, "swarminternal", "false"),
     "nopreviews": ("boolean", "false", 0, 0, 0, 1, -14, "swarminternal", "false"),
     "noloadmodels": ("boolean", "false", 0, 0, 0, 1, -13, "swarminternal", "false"),
     "continueaftererrors": ("boolean", "false", 0, 0, 0, 1, -12, "swarminternal", "false"),
