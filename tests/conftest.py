@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from swarm.starter import SHIPPED
 from tests.support.client import SwarmClient
 from tests.support.models import write_model
 from tests.support.server import fake_backends, options_for, server_in_thread
+
+# On a build machine the same examples every time, however slow it is; at a desk new ones each run.
+hypothesis.settings.register_profile("build", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("desk", deadline=None)
+hypothesis.settings.load_profile("build" if os.environ.get("CI") else "desk")
 
 
 @pytest.fixture
