@@ -67,7 +67,7 @@ class Architecture:
     `id`: the wire's class id. `detect`: the rule over a header, None for classes known by metadata only.
     The rest is for checkpoints: `latent` None means this file alone makes no pictures.
     `prediction`: a kind of diffusion/prediction.py. `pipeline`: the diffusers class that runs it whole.
-    `adapter`: module of the engine that calls its denoiser for batched work; None = whole pipelines only.
+    `adapter`: id of the engine's Adapter that runs it in the batched tier; None = whole pipelines only.
     `beta_start`, `beta_end`, `train_steps`, `zero_snr`: the training schedule; `flow_shift` instead, for flow models.
     `text_encoders`: their names in the order the denoiser wants them. `text_width`: of the prompt embedding.
     """

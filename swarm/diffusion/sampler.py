@@ -37,6 +37,14 @@ class Denoise:
     step: int
 
 
+@dataclass(frozen=True)
+class Guided:
+    """The answer that samplers with `wants_unguided` are sent: the guided prediction, and the negative prompt's own."""
+
+    denoised: Latent
+    unguided: Latent
+
+
 Noise: TypeAlias = Callable[[float, float], Latent]
 """`noise(sigma_from, sigma_to)`: standard normal noise, shaped like `x`, for the way between two sigmas."""
 
@@ -52,6 +60,7 @@ class Sampler:
 
     `run(x, sigmas, noise)`: `x` starts at noise strength `sigmas[0]`; `sigmas` fall and usually end in 0.
     `order`: its place in the dropdown, lowest first.
+    `wants_unguided`: it is answered by `Guided`, and the negative prompt is always asked too.
     `discards_penultimate`: the schedule is computed for one step more and its second-last sigma dropped.
     """
 
@@ -60,6 +69,7 @@ class Sampler:
     run: Run
     order: int = 1000
     discards_penultimate: bool = False
+    wants_unguided: bool = False
     doc: str = ""
 
 

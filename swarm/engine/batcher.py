@@ -1,6 +1,6 @@
 """Step-wise continuous batching: pictures of many requests share each denoiser call, and join and leave between calls.
 
-A group is the pictures that may share a call: same weights, same size. The oldest waiting picture's group leads; the
+A group is the walks that may share a call: same weights, same size. The oldest waiting picture's group leads; the
 running one has a small bonus, so that weights are not swapped back and forth. This class decides what is done next and
 does it piece by piece; it catches nothing but lack of memory.
 """
@@ -10,38 +10,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import torch
 
-from swarm.engine.adapters.unet import Row, alike
-from swarm.engine.decode import decode, decode_limit
+from swarm.engine.components import Row
+from swarm.engine.decode import as_pixels, decode, decode_limit, encode
 from swarm.engine.device import Stopwatch, is_out_of_memory
+from swarm.engine.errands import Errands
 from swarm.engine.limits import RowLimit
-from swarm.engine.live import LiveJob, Taken
-from swarm.engine.memory import Models, WeightsKey, model_of, weights_key
+from swarm.engine.live import LiveJob
+from swarm.engine.making import active_acts, base_pass, make
+from swarm.engine.memory import Models
 from swarm.engine.room import refuse_too_large
 from swarm.engine.runner import Methods, Model, Sampling
+from swarm.engine.shot import Group, Shot
 from swarm.features.resolution import HEIGHT, WIDTH
-from swarm.jobs.job import Job
+from swarm.jobs.acts import Decode, Encode, Sample
+from swarm.jobs.acts import Work as Errand
+from swarm.media.image import Pixels
 
 STAY_SECONDS = 0.5
 """How much older a picture of another size must be to take the lead from the running group."""
 SWAP_SECONDS = 2.0
 """The same, at least, for a group that needs other weights."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """What pictures must have in common to share a model call."""
-
-    weights: WeightsKey
-    width: int
-    height: int
-
-
-def group_of(live: LiveJob) -> Group:
-    request = live.job.input
-    return Group(live.key, request.get(WIDTH), request.get(HEIGHT))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,62 +64,89 @@ class Batcher:
         self._clock = clock
         self._together = together
         self._make_limit = make_limit
-        self._waiting: list[LiveJob] = []
-        self._running: list[Taken] = []
-        self._finished: list[Taken] = []
+        self._errands = Errands(models.device)
+        self._new: list[LiveJob] = []
+        self._answered: list[tuple[Shot, Any]] = []
+        self._waiting: list[Shot] = []
+        self._running: list[Shot] = []
+        self._finished: list[Shot] = []
+        self._aside: list[Shot] = []
         self._limits: dict[Group, RowLimit] = {}
         self._peaks: dict[Group, int] = {}
         self._watch: Stopwatch[tuple[RowLimit, int]] = Stopwatch(models.device, clock)
         self._lead: Group | None = None
-        self._decoded_last = False
+        self._was_aside = False
 
     @property
     def is_busy(self) -> bool:
-        return bool(self._waiting or self._running or self._finished)
+        return bool(self._new or self._answered or self._waiting or self._running or self._finished or self._aside)
 
     @property
     def running_pictures(self) -> int:
         return len(self._running)
 
     def add(self, live: LiveJob) -> None:
-        self._waiting.append(live)
+        self._new.append(live)
 
     def drop(self, id: str) -> None:
         """Forget a job: cancelled, or failed."""
-        for taken in self._running:
-            if taken.live.job.id == id:
-                taken.sampling.close()
-        self._waiting = [live for live in self._waiting if live.job.id != id]
-        self._running = [taken for taken in self._running if taken.live.job.id != id]
-        self._finished = [taken for taken in self._finished if taken.live.job.id != id]
+        for shot in self._shots():
+            if shot.live.job.id == id:
+                if shot.sampling is not None:
+                    shot.sampling.close()
+                shot.run.close()
+        self._new = [live for live in self._new if live.job.id != id]
+        self._answered = [pair for pair in self._answered if pair[0].live.job.id != id]
+        self._waiting, self._running, self._finished, self._aside = (
+            [shot for shot in shots if shot.live.job.id != id]
+            for shots in (self._waiting, self._running, self._finished, self._aside)
+        )
 
     def jobs(self) -> Iterator[LiveJob]:
         """Every job it holds (a job with several pictures may come several times)."""
-        yield from self._waiting
-        yield from (taken.live for taken in (*self._running, *self._finished))
+        yield from self._new
+        yield from (shot.live for shot in self._shots())
+
+    def needed(self) -> Group | None:
+        """The group whose weights are wanted next, if any."""
+        return self._choose_lead() or next((shot.key for shot in self._finished), None)
+
+    def free(self) -> bool:
+        """Forget the networks of errands; True if there were any."""
+        return False if self._aside else self._errands.drop()
 
     def next_work(self) -> Work | None:
         """What to do now; None when there is nothing."""
-        decoding = self._decoding() if self._finished and not self._decoded_last else None
-        self._decoded_last = decoding is not None
-        if decoding is not None:
-            return decoding
+        if self._new:
+            live = self._new[0]
+            return Work(name="begin", jobs=(live,), run=lambda: self._begin(live))
+        if self._answered:
+            shot, answer = self._answered[0]
+            return Work(name="advance", jobs=(shot.live,), run=lambda: self._advance(shot, answer))
+        beside = None if self._was_aside else self._beside()
+        self._was_aside = beside is not None
+        if beside is not None:
+            return beside
         group = self._lead = self._choose_lead()
         if group is None:
-            return self._decoding() if self._finished else None
-        newcomer = next((live for live in self._waiting if group_of(live) == group), None)
+            return self._beside()
         if not self._models.is_ready(group.weights):
             # Loading may push out the weights that finished pictures are to be decoded with.
-            return self._decoding() if self._finished else self._loading(group)
+            return self._beside() or self._loading(group)
+        newcomer = next((shot for shot in self._waiting if shot.group == group), None)
         if newcomer is not None:
-            return Work(name="admit", jobs=(newcomer,), run=lambda: self._admit(newcomer))
+            return Work(name="admit", jobs=(newcomer.live,), run=lambda: self._admit(newcomer))
         return self._denoising(group)
+
+    def _shots(self) -> Iterator[Shot]:
+        yield from (shot for shot, _answer in self._answered)
+        for shots in (self._waiting, self._running, self._finished, self._aside):
+            yield from shots
 
     def _choose_lead(self) -> Group | None:
         oldest: dict[Group, float] = {}
-        for live in (*self._waiting, *(taken.live for taken in self._running)):
-            group = group_of(live)
-            oldest[group] = min(oldest.get(group, live.arrival), live.arrival)
+        for shot in (*self._waiting, *self._running):
+            oldest[shot.key] = min(oldest.get(shot.key, shot.live.arrival), shot.live.arrival)
         if not oldest:
             return None
         first = min(oldest, key=lambda group: oldest[group])
@@ -138,73 +157,116 @@ class Batcher:
         bonus = STAY_SECONDS if first.weights == current.weights else swap
         return first if oldest[first] + bonus < oldest[current] else current
 
+    # -- the course of a picture ---------------------------------------------------------------------------------
+
+    def _begin(self, live: LiveJob) -> None:
+        """Plan every picture of a job, up to its first ask."""
+        acts, job = active_acts(self._methods.acts, live.job), live.job
+        later = sum(act.steps(job.input) for act in acts)
+        shots = []
+        for index in range(len(job.seeds)):
+            run = make(job, index, base_pass(job, index, acts), acts)
+            shots.append(Shot(live=live, index=index, run=run, later=later))
+        self._new.remove(live)
+        self._answered.extend((shot, None) for shot in shots)
+
+    def _advance(self, shot: Shot, answer: Any) -> None:
+        """Give a picture what it asked for, and put it where its next ask is seen to."""
+        self._answered.remove((shot, answer))
+        try:
+            shot.ask = shot.run.send(answer)
+        except StopIteration as end:
+            *extras, result = end.value
+            for extra in extras:
+                shot.live.extra(shot.index, extra)
+            shot.live.image(shot.index, result)
+            return
+        match shot.ask:
+            case Sample(of=of):
+                shot.group = Group.of(self._models.key(of), of)
+                self._waiting.append(shot)
+            case Decode(of=of):
+                shot.group = Group.of(self._models.key(of), of)
+                self._finished.append(shot)
+            case _:
+                self._aside.append(shot)
+
     # -- pieces of work ------------------------------------------------------------------------------------------
 
     def _loading(self, group: Group) -> Work:
-        jobs = tuple(dict.fromkeys(live for live in self.jobs() if live.key == group.weights))
-        job = jobs[0].job
-        return Work(name="load", jobs=jobs, run=lambda: self._load(job))
+        shots = [shot for shot in (*self._waiting, *self._running) if shot.key.weights == group.weights]
+        jobs = tuple(dict.fromkeys(shot.live for shot in shots))
+        return Work(name="load", jobs=jobs, run=lambda: self._load(shots[0]))
 
-    def _load(self, job: Job) -> None:
-        """Make a job's weights ready; pictures that run on them follow, should they have been loaded anew."""
-        model = self._models.ready(model_of(job), job.loras)
-        key = weights_key(model_of(job), job.loras)
-        for taken in self._running:
-            if taken.live.key == key:
-                taken.sampling.move_to(model)
+    def _load(self, shot: Shot) -> None:
+        """Make a walk's weights ready; walks that are under way on them follow, should they have been loaded anew."""
+        assert isinstance(shot.ask, Sample)
+        model = self._models.ready(shot.ask.of)
+        for other in self._running:
+            if other.key.weights == shot.key.weights:
+                other.walk.move_to(model)
 
-    def _admit(self, live: LiveJob) -> None:
-        """Encode the prompts, make the noise, ask the first questions."""
-        model = self._models.ready(model_of(live.job), live.job.loras)
-        size = live.job.input.get(WIDTH), live.job.input.get(HEIGHT)
-        refuse_too_large(model.components, model.device, *size)
-        samplings = [Sampling(model, self._methods, live.job, index) for index in range(len(live.job.seeds))]
-        self._waiting.remove(live)
-        live.began([sampling.total for sampling in samplings])
-        for index, sampling in enumerate(samplings):
-            if sampling.result is not None:
-                live.image(index, sampling.result)
-                continue
-            home = self._running if sampling.question is not None else self._finished
-            home.append(Taken(live, index, sampling))
+    def _admit(self, shot: Shot) -> None:
+        """Encode the prompts, make the noise, ask the first question."""
+        assert isinstance(shot.ask, Sample)
+        of = shot.ask.of
+        model = self._models.ready(of)
+        refuse_too_large(model.components, model.device, of.input.get(WIDTH), of.input.get(HEIGHT))
+        walk = shot.sampling = Sampling(model, self._methods, of, shot.index)
+        self._waiting.remove(shot)
+        if shot.behind == 0:
+            shot.live.began(shot.index, walk.total + shot.later)
+        if walk.question is None:
+            self._walked(shot)
+        else:
+            self._running.append(shot)
+
+    def _walked(self, shot: Shot) -> None:
+        walk = shot.walk
+        shot.behind += walk.total
+        shot.sampling = None
+        self._answered.append((shot, walk.latent if walk.result is None else walk.result))
 
     def _denoising(self, group: Group) -> Work:
-        members = [taken for taken in self._running if group_of(taken.live) == group]
-        members.sort(key=lambda taken: taken.live.arrival)
+        members = [shot for shot in self._running if shot.group == group]
+        members.sort(key=lambda shot: shot.live.arrival)
         limit = self._limits.get(group) or self._limits.setdefault(group, self._make_limit())
-        sizes = [taken.sampling.row_count for taken in members]
+        sizes = [shot.walk.row_count for shot in members]
         allowed = limit.rows(sum(sizes)) if self._together else 1
         chosen, rows = [members[0]], sizes[0]
-        for taken, size in islice(zip(members, sizes, strict=True), 1, None):
+        for shot, size in islice(zip(members, sizes, strict=True), 1, None):
             if rows + size > allowed:
                 break
-            chosen.append(taken)
+            chosen.append(shot)
             rows += size
         return self._round(group, chosen)
 
-    def _round(self, group: Group, chosen: list[Taken]) -> Work:
-        jobs = tuple(dict.fromkeys(taken.live for taken in chosen))
+    def _round(self, group: Group, chosen: list[Shot]) -> Work:
+        jobs = tuple(dict.fromkeys(shot.live for shot in chosen))
         apart: tuple[Work, ...] = ()
         if len(jobs) > 1:
-            alone = [[taken for taken in chosen if taken.live is live] for live in jobs]
+            alone = [[shot for shot in chosen if shot.live is live] for live in jobs]
             apart = tuple(self._round(group, own) for own in alone)
         return Work(name="denoise", jobs=jobs, run=lambda: self._denoise(group, chosen), apart=apart)
 
-    def _denoise(self, group: Group, chosen: list[Taken]) -> None:
+    def _denoise(self, group: Group, chosen: list[Shot]) -> None:
         """One step of the chosen pictures' questions: one model call where their prompts allow it."""
-        chosen = [taken for taken in chosen if taken.sampling.question is not None]
-        asked = [taken.sampling.rows() for taken in chosen]
+        chosen = [shot for shot in chosen if shot.sampling is not None and shot.sampling.question is not None]
+        asked = [shot.walk.rows() for shot in chosen]
         rows = [row for own in asked for row in own]
+        if not rows:
+            return
+        model = chosen[0].walk.model
         outputs: list[torch.Tensor] = [rows[0].x] * len(rows)
-        for members in alike(rows):
-            answers = self._call(group, chosen[0].sampling.model, [rows[member] for member in members])
+        for members in model.denoiser.together(rows):
+            answers = self._call(group, model, [rows[member] for member in members])
             for member, answer in zip(members, answers.split(1), strict=True):
                 outputs[member] = answer
         start = 0
-        for taken, own in zip(chosen, asked, strict=True):
-            taken.sampling.answer(torch.cat(outputs[start : start + len(own)]))
+        for shot, own in zip(chosen, asked, strict=True):
+            shot.walk.answer(torch.cat(outputs[start : start + len(own)]))
             start += len(own)
-            self._report(taken)
+            self._report(shot)
         for (limit, count), seconds in self._watch.finished():
             limit.measured(count, seconds)
 
@@ -243,36 +305,54 @@ class Batcher:
             limit.fits(int(device.free_memory() * 0.8) // peak)
         return outputs
 
-    def _report(self, taken: Taken) -> None:
-        """Tell what a picture's answer changed, and move it on when it has no more questions."""
-        sampling, live = taken.sampling, taken.live
-        live.stepped(taken.index, sampling.done)
-        if sampling.question is None:
-            self._running.remove(taken)
-            self._finished.append(taken)
-        elif live.wants_preview(taken.index) and sampling.denoised is not None:
-            live.preview(taken.index, sampling.model.colours.picture(sampling.denoised))
+    def _report(self, shot: Shot) -> None:
+        """Tell what a picture's answer changed, and move it on when its walk has no more questions."""
+        walk, live = shot.walk, shot.live
+        live.stepped(shot.index, shot.behind + walk.done)
+        if walk.question is None:
+            self._running.remove(shot)
+            self._walked(shot)
+        elif live.wants_preview(shot.index) and walk.denoised is not None:
+            live.preview(shot.index, walk.model.colours.picture(walk.denoised))
 
-    def _decoding(self) -> Work:
+    def _beside(self) -> Work | None:
+        """Decoding, or work that is no walk; None when there is neither."""
+        if self._aside:
+            shot = self._aside[0]
+            return Work(name="errand", jobs=(shot.live,), run=lambda: self._errand(shot))
+        if not self._finished:
+            return None
         first = self._finished[0]
-        group, context = group_of(first.live), first.sampling.context
-        most = decode_limit(self._models.device, context.width, context.height) if self._together else 1
-        alike = (taken for taken in self._finished if group_of(taken.live) == group)
+        most = decode_limit(self._models.device, first.key.width, first.key.height) if self._together else 1
+        alike = (shot for shot in self._finished if shot.group == first.group)
         return self._decode_work(list(islice(alike, most)))
 
-    def _decode_work(self, chosen: list[Taken]) -> Work:
-        jobs = tuple(dict.fromkeys(taken.live for taken in chosen))
+    def _errand(self, shot: Shot) -> None:
+        ask = shot.ask
+        if isinstance(ask, Encode):
+            model = self._models.with_vae(ask.of)
+            answer: Any = encode(model.components, model.device, ask.image)
+        else:
+            assert isinstance(ask, Errand)
+            answer = ask.run(self._errands)
+        self._aside.remove(shot)
+        self._answered.append((shot, answer))
+
+    def _decode_work(self, chosen: list[Shot]) -> Work:
+        jobs = tuple(dict.fromkeys(shot.live for shot in chosen))
         apart: tuple[Work, ...] = ()
         if len(jobs) > 1:
-            alone = [[taken for taken in chosen if taken.live is live] for live in jobs]
+            alone = [[shot for shot in chosen if shot.live is live] for live in jobs]
             apart = tuple(self._decode_work(own) for own in alone)
         return Work(name="decode", jobs=jobs, run=lambda: self._decode(chosen), apart=apart)
 
-    def _decode(self, chosen: list[Taken]) -> None:
-        chosen = [taken for taken in chosen if taken in self._finished]
-        model = chosen[0].sampling.model
-        latents = [taken.sampling.latent for taken in chosen]
-        images = decode(model.components, model.device, [latent for latent in latents if latent is not None])
-        for taken, image in zip(chosen, images, strict=True):
-            self._finished.remove(taken)
-            taken.live.image(taken.index, image)
+    def _decode(self, chosen: list[Shot]) -> None:
+        chosen = [shot for shot in chosen if shot in self._finished]
+        asks = [shot.ask for shot in chosen if isinstance(shot.ask, Decode)]
+        model = self._models.with_vae(asks[0].of)
+        images = decode(model.components, model.device, [ask.latent for ask in asks])
+        ends: list[Pixels] = as_pixels(images) if any(ask.as_pixels for ask in asks) else []
+        for number, (shot, ask) in enumerate(zip(chosen, asks, strict=True)):
+            self._finished.remove(shot)
+            answer = ends[number] if ask.as_pixels else images[number : number + 1].cpu()
+            self._answered.append((shot, answer))

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from swarm.base.errors import BadInput
+from swarm.engine.components import Components
 from swarm.engine.device import Device, is_out_of_memory
-from swarm.engine.loader import Components
 from swarm.engine.room import decode_bytes
 from swarm.media.image import Picture, Pixels
 
@@ -30,22 +30,27 @@ def decode_limit(device: Device, width: int, height: int) -> int:
     return max(1, min(fitting, _MOST_PIXELS // each))
 
 
-def decode(components: Components, device: Device, latents: Sequence[torch.Tensor]) -> list[Pixels]:
-    """Finished latents (1, C, h, w) in the model's scale, all of one size, as pixels."""
-    config = components.vae.config
-    stacked = torch.cat(list(latents)) / config.scaling_factor + (config.shift_factor or 0.0)
+def decode(components: Components, device: Device, latents: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Finished latents (1, C, h, w) in the model's scale, all of one size, as images (n, 3, H, W), 0 to 1."""
+    stacked = torch.cat(list(latents))
     if not device.is_cuda and _is_too_much(components, device, stacked):
         pictures = _in_tiles(components, device, stacked)
     else:
         try:
-            pictures = components.vae.decode(stacked.to(device.decode)).sample
+            pictures = components.vae.decode(stacked)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
             pictures = _in_tiles(components, device, stacked)
-    levels = pictures.float().mul(127.5).add(127.5).clamp(0, 255).round().to(torch.uint8)
+    return pictures.float().mul(0.5).add(0.5).clamp(0, 1)
+
+
+def as_pixels(images: torch.Tensor) -> list[Pixels]:
+    """Images (n, 3 or 4, H, W), 0 to 1, as bytes."""
+    levels = images.float().mul(255.0).clamp(0, 255).round().to(torch.uint8)
     frames = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    return [Pixels(width=frame.shape[1], height=frame.shape[0], mode="RGB", data=frame.tobytes()) for frame in frames]
+    mode = "RGBA" if images.shape[1] == 4 else "RGB"
+    return [Pixels(width=frame.shape[1], height=frame.shape[0], mode=mode, data=frame.tobytes()) for frame in frames]
 
 
 def _is_too_much(components: Components, device: Device, stacked: torch.Tensor) -> bool:
@@ -59,38 +64,42 @@ def _in_tiles(components: Components, device: Device, stacked: torch.Tensor) -> 
     device.give_back()
     components.vae.enable_tiling()
     try:
-        return torch.cat([components.vae.decode(one.to(device.decode)).sample for one in stacked.split(1)])
+        return torch.cat([components.vae.decode(one) for one in stacked.split(1)])
     finally:
         components.vae.disable_tiling()
 
 
-def opened(picture: Picture, width: int, height: int) -> Image.Image:
-    """An uploaded picture as RGB, stretched to width × height (swarm-t2i 9.6). Raises BadInput when it is none."""
+def opened(picture: Picture, width: int = 0, height: int = 0, mode: str = "RGB") -> Image.Image:
+    """An uploaded picture, stretched to width × height if they are given (swarm-t2i 9.6). Raises BadInput."""
     try:
         with Image.open(io.BytesIO(picture.data), formats=_FORMATS) as image:
             if image.width * image.height > _MAX_PIXELS:
-                raise BadInput(f"The init image is too large: {image.width}x{image.height}.")
-            converted = image.convert("RGB")
+                raise BadInput(f"The input image is too large: {image.width}x{image.height}.")
+            converted = image.convert(mode)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise BadInput(f"The init image cannot be read: {error}") from None
-    if converted.size == (width, height):
+        raise BadInput(f"The input image cannot be read: {error}") from None
+    if not width or converted.size == (width, height):
         return converted
     return converted.resize((width, height), Image.Resampling.LANCZOS)
 
 
-def encode(
-    components: Components, device: Device, image: Image.Image, *, noise: float, noise_seed: int
-) -> torch.Tensor:
-    """A picture as a clean latent (1, C, h, w), float32 on the device, in the model's scale.
+def as_tensor(image: Image.Image) -> torch.Tensor:
+    """A picture as (1, C, H, W), 0 to 1, float32 on the CPU."""
+    levels = torch.from_numpy(np.array(image, dtype=np.float32) / 255.0)
+    return (levels[:, :, None] if levels.ndim == 2 else levels).permute(2, 0, 1)[None]
 
-    `noise`: strength of normal noise put on the pixels (0 to 1 scale) first, from `noise_seed`. The posterior's mean is
-    taken, not a sample, so the same picture always gives the same latent.
-    """
-    pixels = torch.from_numpy(np.asarray(image, dtype=np.float32) / 255.0)
-    if noise > 0:
-        generator = torch.Generator("cpu").manual_seed(noise_seed % 2**63)
-        pixels = (pixels + torch.randn(pixels.shape, generator=generator) * noise).clamp(0, 1)
-    batch = pixels.permute(2, 0, 1)[None].mul(2).sub(1).to(device=device.place, dtype=device.decode)
-    config = components.vae.config
-    latent = components.vae.encode(batch).latent_dist.mode().float()
-    return (latent - (config.shift_factor or 0.0)) * config.scaling_factor
+
+def noisy(image: torch.Tensor, strength: float, seed: int) -> torch.Tensor:
+    """An image (1, 3, H, W), 0 to 1, with normal noise of `strength` on its pixels, drawn from `seed`."""
+    if strength <= 0:
+        return image
+    generator = torch.Generator("cpu").manual_seed(seed % 2**63)
+    # Drawn with the channels last, as pictures lie in memory.
+    drawn = torch.randn(image.permute(0, 2, 3, 1).shape, generator=generator).permute(0, 3, 1, 2)
+    return (image + drawn * strength).clamp(0, 1)
+
+
+def encode(components: Components, device: Device, image: torch.Tensor) -> torch.Tensor:
+    """An image (1, 3, H, W), 0 to 1, as a clean latent (1, C, h, w), float32 on the device, in the model's scale."""
+    batch = image[:, :3].mul(2).sub(1).to(device=device.place)
+    return components.vae.encode(batch)

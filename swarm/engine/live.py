@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from swarm.engine.memory import WeightsKey
 from swarm.engine.preview import SECONDS_BETWEEN
-from swarm.engine.runner import Sampling
 from swarm.jobs.events import BackendEvent, ImageDone, Preview, StepDone
 from swarm.jobs.frames import Answer, Event, JobDone
 from swarm.jobs.job import Job
@@ -14,16 +12,15 @@ from swarm.media.image import Picture, Pixels
 
 
 class LiveJob:
-    """`arrival`: when it came, on the engine's clock. `key`: the weights it needs."""
+    """`arrival`: when it came, on the engine's clock."""
 
-    def __init__(self, job: Job, key: WeightsKey, send: Callable[[Answer], None], clock: Callable[[], float]) -> None:
+    def __init__(self, job: Job, send: Callable[[Answer], None], clock: Callable[[], float]) -> None:
         self.job = job
-        self.key = key
         self.arrival = clock()
         self.finished = 0
         self._clock = clock
         self._send = send
-        self._started = self.arrival
+        self._started: float | None = None
         self._steps = [0] * len(job.seeds)
         self._totals = [1] * len(job.seeds)
         self._shown = [float("-inf")] * len(job.seeds)
@@ -32,10 +29,10 @@ class LiveJob:
     def is_done(self) -> bool:
         return self.finished >= len(self.job.seeds)
 
-    def began(self, totals: list[int]) -> None:
-        """The device starts on it; `totals`: steps of each picture."""
-        self._started = self._clock()
-        self._totals = [max(1, total) for total in totals]
+    def began(self, index: int, total: int) -> None:
+        """The device starts on picture `index`, which will take `total` steps."""
+        self._started = self._started or self._clock()
+        self._totals[index] = max(1, total)
 
     def stepped(self, index: int, done: int) -> None:
         """Picture `index` has `done` steps behind it."""
@@ -55,24 +52,23 @@ class LiveJob:
         overall, current = self._fractions(index)
         self.tell(Preview(index=index, picture=picture, overall=overall, current=current))
 
+    def extra(self, index: int, result: Pixels | Picture) -> None:
+        """A picture from the making of picture `index`, to be shown beside it."""
+        self.tell(ImageDone(index=index, result=result, seconds=self._seconds, real=False))
+
     def image(self, index: int, result: Pixels | Picture) -> None:
         """Picture `index` is finished; the job is, when it was the last one."""
         self.finished += 1
-        self.tell(ImageDone(index=index, result=result, seconds=self._clock() - self._started))
+        self.tell(ImageDone(index=index, result=result, seconds=self._seconds))
         if self.is_done:
             self._send(JobDone(id=self.job.id))
 
     def tell(self, event: BackendEvent) -> None:
         self._send(Event(id=self.job.id, event=event))
 
+    @property
+    def _seconds(self) -> float:
+        return 0.0 if self._started is None else self._clock() - self._started
+
     def _fractions(self, index: int) -> tuple[float, float]:
         return sum(self._steps) / sum(self._totals), self._steps[index] / self._totals[index]
-
-
-class Taken:
-    """One picture of a live job in the batched tier."""
-
-    def __init__(self, live: LiveJob, index: int, sampling: Sampling) -> None:
-        self.live = live
-        self.index = index
-        self.sampling = sampling

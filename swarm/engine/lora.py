@@ -7,7 +7,6 @@ starts from the kept originals. Understands LoRA, LoCon, LoHa and LoKr without c
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,8 +14,7 @@ import torch
 
 from swarm.base.errors import BadInput
 from swarm.engine.checkpoint import Checkpoint
-from swarm.engine.keys import unet_key
-from swarm.engine.loader import Components
+from swarm.engine.components import Components
 from swarm.jobs.job import LoraUse
 
 logger = logging.getLogger(__name__)
@@ -32,10 +30,6 @@ _HOMES = (
     ("lora_unet_", "unet"), ("unet.", "unet"), ("diffusion_model.", "unet"), ("lora_te1_", "te0"), ("lora_te2_", "te1"),
     ("lora_te_", "te0"), ("text_encoder_2.", "te1"), ("text_encoder.", "te0"),
 )  # fmt: skip
-_BLOCK = re.compile(r"(input_blocks|output_blocks)_(\d+)_(\d+)_(.+)")
-_MIDDLE = re.compile(r"middle_block_(\d+)_(.+)")
-_LAYER_NUMBER = re.compile(r"(in_layers|out_layers|emb_layers)_(\d)")
-
 Pieces = dict[str, torch.Tensor]
 LoraKey = tuple[tuple[Path, str, float, float], ...]
 
@@ -69,7 +63,7 @@ class Patched:
         self._components.text.state = ()
 
     def _add(self, use: LoraUse) -> None:
-        changes = read_lora(use.file.path, int(self._components.unet.config.layers_per_block))
+        changes = self._translated(read_lora(use.file.path))
         fitting = {name: pieces for name, pieces in changes.items() if name in self._targets}
         if not fitting:
             raise BadInput(f"The LoRA '{use.file.name}' does not fit the model '{self._components.file.name}'.")
@@ -79,6 +73,22 @@ class Patched:
             strength = use.weight if name.startswith("unet_") else use.text_weight
             if strength:
                 self._change(name, pieces, strength, use.file.name)
+
+    def _translated(self, changes: Mapping[str, Pieces]) -> dict[str, Pieces]:
+        """The same changes by the names of the modules that are there, cut where one layer is several modules here."""
+        denoiser, keys = self._components.denoiser, self._components.adapter.lora_keys
+        found: dict[str, Pieces] = {}
+        for name, pieces in changes.items():
+            if not name.startswith("unet_"):
+                found[name] = pieces
+                continue
+            homes = [f"unet_{key}" for key in keys(name.removeprefix("unet_"), denoiser)]
+            if len(homes) == 1:
+                found[homes[0]] = pieces
+                continue
+            sizes = [self._targets[home].shape[0] if home in self._targets else 0 for home in homes]
+            found |= dict(zip(homes, cut(pieces, sizes), strict=True))
+        return found
 
     def _change(self, name: str, pieces: Pieces, strength: float, file: str) -> None:
         target = self._targets[name]
@@ -96,6 +106,8 @@ class Patched:
 def delta(pieces: Pieces, device: torch.device) -> torch.Tensor:
     """The change of a weight at strength 1, flattened to (out, rest), float32. Raises KeyError for an unknown kind."""
     on = {name: piece.to(device=device, dtype=torch.float32) for name, piece in pieces.items()}
+    if "whole" in on:
+        return on["whole"]
     if "down" in on:
         rank = on["down"].shape[0]
         change = on["up"].flatten(1) @ on["down"].flatten(1)
@@ -113,10 +125,18 @@ def delta(pieces: Pieces, device: torch.device) -> torch.Tensor:
     return change * scale
 
 
-def read_lora(path: Path, layers: int) -> dict[str, Pieces]:
+def cut(pieces: Pieces, sizes: Sequence[int]) -> list[Pieces]:
+    """A change of one fused layer as changes of the layers it consists of, `sizes` outputs each, in order."""
+    if "up" not in pieces:
+        whole = delta(pieces, pieces[next(iter(pieces))].device)
+        return [{"whole": part} for part in whole.split(list(sizes))]
+    return [pieces | {"up": up} for up in pieces["up"].split(list(sizes))]
+
+
+def read_lora(path: Path) -> dict[str, Pieces]:
     """A LoRA's tensors by the weight they change (`unet_down_blocks_0_…`, `te0_text_model_…`), then by their part.
 
-    `layers`: the UNet's residual blocks per level, to understand names in the original layout. Raises BadInput.
+    Names are the file's own, dots as underscores, behind `unet_` or the number of the text encoder. Raises BadInput.
     """
     checkpoint = Checkpoint(path)
     changes: dict[str, Pieces] = {}
@@ -127,7 +147,7 @@ def read_lora(path: Path, layers: int) -> dict[str, Pieces]:
                 raise BadInput(f"The LoRA '{path.name}' is of a kind that is not supported yet ('{name}').")
             continue
         home, module, part = found
-        changes.setdefault(f"{home}_{_diffusers_name(module, layers)}", {})[part] = checkpoint.tensor(name)
+        changes.setdefault(f"{home}_{module}", {})[part] = checkpoint.tensor(name)
     return changes
 
 
@@ -144,27 +164,14 @@ def _part(name: str) -> tuple[str, str, str] | None:
     return None
 
 
-def _diffusers_name(module: str, layers: int) -> str:
-    """A UNet module named as in the original layout, in diffusers' names; others as they are."""
-    dotted = None
-    if match := _BLOCK.fullmatch(module):
-        dotted = ".".join((match[1], match[2], match[3], _LAYER_NUMBER.sub(r"\1.\2", match[4])))
-    elif match := _MIDDLE.fullmatch(module):
-        dotted = ".".join(("middle_block", match[1], _LAYER_NUMBER.sub(r"\1.\2", match[2])))
-    if dotted is None:
-        return module
-    # Only the end of the name is looked at by unet_key, so a stand-in for `.weight` completes it.
-    return (unet_key(dotted + ".", layers) or dotted).rstrip(".").replace(".", "_")
-
-
 def _targets(components: Components) -> Mapping[str, torch.Tensor]:
     """Every weight a LoRA may change, by home and module name with underscores."""
     found: dict[str, torch.Tensor] = {}
-    for name, module in components.unet.named_modules():
+    for name, module in components.denoiser.named_modules():
         if isinstance(module, torch.nn.Linear | torch.nn.Conv2d):
             found["unet_" + name.replace(".", "_")] = module.weight
-    for number, encoder in enumerate(components.text.encoders):
-        for name, module in encoder.model.named_modules():
+    for number, encoder in enumerate(components.text_modules):
+        for name, module in encoder.named_modules():
             if isinstance(module, torch.nn.Linear):
                 spelled = name if name.startswith("text_model.") or "projection" in name else f"text_model.{name}"
                 found[f"te{number}_" + spelled.replace(".", "_")] = module.weight

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from swarm.architectures.architecture import Architecture
 from swarm.base.errors import BadInput
-from swarm.engine.adapters.unet import UnetDenoiser
+from swarm.engine.components import Components
 from swarm.engine.device import Device
-from swarm.engine.loader import Components, batched_layout, load
+from swarm.engine.loader import Families
 from swarm.engine.lora import Patched
+from swarm.engine.patches import Patches
 from swarm.engine.preview import colours_for
 from swarm.engine.runner import Model
 from swarm.jobs.job import Job, LoraUse, ModelFile
+from swarm.jobs.stage import Pass, Patch
 
 _RESERVE = 2 * 1024**3
 """Bytes left free when a model is loaded: activations need room too."""
@@ -23,17 +24,38 @@ _RESERVE = 2 * 1024**3
 
 @dataclass(frozen=True)
 class WeightsKey:
-    """Pictures with equal keys run on the same weights. `loras`: (path, stamp, weight, text weight) each."""
+    """Walks with equal keys run on the same weights. `parts`: (slot, path, stamp) of what completes or replaces
+    components. `loras`: (path, stamp, weight, text weight) each. `patches`: (patch id, its key) each."""
 
     path: Path
     stamp: str
+    parts: tuple[tuple[str, Path, str], ...] = ()
     loras: tuple[tuple[Path, str, float, float], ...] = ()
+    patches: tuple[tuple[str, Hashable], ...] = ()
+
+    @property
+    def base(self) -> WeightsKey:
+        """The same without what is put in and taken out again."""
+        return replace(self, loras=(), patches=())
 
 
-def weights_key(file: ModelFile, loras: Iterable[LoraUse] = ()) -> WeightsKey:
-    """The key of a model file with LoRAs on it; LoRAs without any weight do not count."""
-    used = [(use.file.path, use.file.stamp, use.weight, use.text_weight) for use in loras]
-    return WeightsKey(file.path, file.stamp, tuple(entry for entry in used if entry[2] or entry[3]))
+def file_key(file: ModelFile, parts: Mapping[str, ModelFile]) -> WeightsKey:
+    """The key of a model without LoRAs and patches."""
+    others = tuple((slot, part.path, part.stamp) for slot, part in sorted(parts.items()))
+    return WeightsKey(file.path, file.stamp, others)
+
+
+def weights_key(of: Pass, patches: Sequence[Patch]) -> WeightsKey:
+    """The key of a walk; LoRAs without any weight do not count."""
+    loras = tuple((use.file.path, use.file.stamp, use.weight, use.text_weight) for use in acting(of.loras))
+    active = ((patch.id, patch.key(of)) for patch in patches if of.input.has(patch.when))
+    found = tuple((id, key) for id, key in active if key is not None)
+    return replace(file_key(of.model, of.parts), loras=loras, patches=found)
+
+
+def acting(loras: Iterable[LoraUse]) -> list[LoraUse]:
+    """The LoRAs that change anything."""
+    return [use for use in loras if use.weight or use.text_weight]
 
 
 def model_of(job: Job) -> ModelFile:
@@ -44,69 +66,99 @@ def model_of(job: Job) -> ModelFile:
 
 
 class Models:
-    """Loaded models by file; LoRAs are put into them and taken out of them as groups change."""
+    """Loaded models by file; LoRAs and patches are put into them and taken out of them as groups change."""
 
-    def __init__(self, device: Device, architectures: Mapping[str, Architecture], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, device: Device, families: Families, clock: Callable[[], float], patches: Sequence[Patch] = ()
+    ) -> None:
         self.device = device
-        self._architectures = architectures
+        self.patches = sorted(patches, key=lambda patch: (patch.order, patch.id))
+        self._families = families
         self._clock = clock
         self._loaded: OrderedDict[WeightsKey, Model] = OrderedDict()
         self._patched: dict[WeightsKey, Patched] = {}
+        self._changed: dict[WeightsKey, Patches] = {}
         self._seconds: dict[WeightsKey, float] = {}
 
-    def is_ready(self, key: WeightsKey) -> bool:
-        """Whether pictures of `key` can run without anything being read or changed first."""
-        base = WeightsKey(key.path, key.stamp)
-        return base in self._loaded and self._patched[base].uses == key.loras
+    def runs_batched(self, file: ModelFile) -> bool:
+        """Whether the batched tier can run this model. Raises BadInput for a folder that is none."""
+        return self._families.adapter_of(file) is not None
 
-    def is_loaded(self, file: ModelFile) -> bool:
-        return weights_key(file) in self._loaded
+    def key(self, of: Pass) -> WeightsKey:
+        return weights_key(of, self.patches)
+
+    def is_ready(self, key: WeightsKey) -> bool:
+        """Whether walks of `key` can run without anything being read or changed first."""
+        base = key.base
+        if base not in self._loaded:
+            return False
+        return self._patched[base].uses == key.loras and self._changed[base].active == key.patches
+
+    def is_loaded(self, key: WeightsKey) -> bool:
+        """Whether its files are in memory."""
+        return key.base in self._loaded
 
     def swap_seconds(self, key: WeightsKey) -> float:
         """What it took to make `key` ready the last time; 0 if it is ready or was never."""
         return 0.0 if self.is_ready(key) else self._seconds.get(key, 0.0)
 
-    def ready(self, file: ModelFile, loras: Iterable[LoraUse] = ()) -> Model:
-        """The model with these LoRAs in it. Raises BadInput when a file cannot be used."""
-        uses = tuple(loras)
-        key, base = weights_key(file, uses), weights_key(file)
+    def ready(self, of: Pass) -> Model:
+        """The model of a walk with its LoRAs and patches in it. Raises BadInput when a file cannot be used."""
+        key = self.key(of)
+        base = key.base
         if self.is_ready(key):
             self._loaded.move_to_end(base)
             return self._loaded[base]
         before = self._clock()
-        model = self._loaded.get(base) or self._load(file, base)
-        self._loaded.move_to_end(base)
-        self._patched[base].put([use for use in uses if use.weight or use.text_weight], key.loras)
+        model = self.loaded(of.model, of.parts)
+        self._changed[base].put(())
+        if self._patched[base].uses != key.loras:
+            self._patched[base].put(acting(of.loras), key.loras)
+        self._changed[base].put(key.patches)
         self._seconds[key] = self._clock() - before
         return model
 
-    def put_in_place(self, model: Model) -> None:
-        """Use `model` from now on where its file is asked for; it must be loaded already."""
-        self._loaded[weights_key(model.components.file)] = model
+    def with_vae(self, of: Pass) -> Model:
+        """The model of a walk, its patches in it, with whatever LoRAs are in it now: they leave the VAE alone."""
+        key = self.key(of)
+        model = self.loaded(of.model, of.parts)
+        self._changed[key.base].put(key.patches)
+        return model
+
+    def loaded(self, file: ModelFile, parts: Mapping[str, ModelFile]) -> Model:
+        """The model with whatever is in it now."""
+        base = file_key(file, parts)
+        model = self._loaded.get(base) or self._load(file, parts, base)
+        self._loaded.move_to_end(base)
+        return model
+
+    def put_in_place(self, model: Model, parts: Mapping[str, ModelFile]) -> None:
+        """Use `model` from now on where its files are asked for; they must be loaded already."""
+        self._loaded[file_key(model.components.file, parts)] = model
 
     def drop_others(self, kept: WeightsKey | None) -> bool:
         """Unload every model but the one of `kept`; True if there was one."""
-        base = None if kept is None else WeightsKey(kept.path, kept.stamp)
-        dropped = [key for key in self._loaded if key != base]
+        dropped = [key for key in self._loaded if kept is None or key != kept.base]
         for key in dropped:
             self._drop(key)
         return bool(dropped)
 
-    def _load(self, file: ModelFile, key: WeightsKey) -> Model:
-        for old in [old for old in self._loaded if old.path == file.path]:
+    def _load(self, file: ModelFile, parts: Mapping[str, ModelFile], key: WeightsKey) -> Model:
+        for old in [old for old in self._loaded if old.path == key.path and old.stamp != key.stamp]:
             self._drop(old)
-        need = _weight_bytes(file.path) + _RESERVE
+        need = sum(_weight_bytes(one.path) for one in (file, *parts.values())) + _RESERVE
         while self._loaded and self.device.free_memory() < need:
             self._drop(next(iter(self._loaded)))
-        components = load(file, self.device, self._architectures)
+        components = self._families.load(file, self.device, parts)
         self._loaded[key] = model = made(components, self.device)
         self._patched[key] = Patched(components)
+        self._changed[key] = Patches(components, self.patches)
         return model
 
     def _drop(self, key: WeightsKey) -> None:
         components = self._loaded.pop(key).components
-        del self._patched[key]
-        for module in (components.unet, components.vae, *(encoder.model for encoder in components.text.encoders)):
+        del self._patched[key], self._changed[key]
+        for module in components.modules:
             # Pictures in the making may still refer to the modules; their weights must go now all the same.
             module.to("meta")
         self.device.give_back()
@@ -114,13 +166,8 @@ class Models:
 
 def made(components: Components, device: Device) -> Model:
     """Components with their denoiser and preview colours."""
-    denoiser = UnetDenoiser(components, device)
+    denoiser = components.adapter.denoiser(components, device)
     return Model(components=components, denoiser=denoiser, colours=colours_for(components, device), device=device)
-
-
-def runs_batched(file: ModelFile) -> bool:
-    """Whether the batched tier can run this model; a folder of another pipeline class runs whole."""
-    return batched_layout(file.path) is not None
 
 
 def _weight_bytes(path: Path) -> int:

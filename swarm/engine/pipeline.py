@@ -64,7 +64,8 @@ class WholePipelines:
         """Make all pictures of a job. Raises Cancelled, BadInput, or what the pipeline raises."""
         pipe = self.ready(model_of(live.job))
         steps = max(1, live.job.input.get(STEPS))
-        live.began([steps] * len(live.job.seeds))
+        for index in range(len(live.job.seeds)):
+            live.began(index, steps)
         for index, seed in enumerate(live.job.seeds):
             generator = torch.Generator("cpu").manual_seed(seed % 2**63)
             arguments = _accepted(pipe, _arguments(live.job, steps)) | {"generator": generator}

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from PIL import Image
 
+from swarm.engine.components import Components
 from swarm.engine.device import Device
-from swarm.engine.loader import Components
 from swarm.media.image import Picture
 
 SECONDS_BETWEEN = 0.25
@@ -41,7 +41,7 @@ class Colours:
 def colours_for(components: Components, device: Device) -> Colours:
     """The family's colour matrix, or one fitted to the VAE when the family's is for another one."""
     known = components.latent
-    channels = int(components.vae.config.latent_channels)
+    channels = components.vae.channels
     if len(known.rgb_factors) == channels and components.vae_factor == known.downscale:
         factors = torch.tensor(known.rgb_factors, device=device.place)
         return Colours(factors=factors, bias=torch.tensor(known.rgb_bias, device=device.place))
@@ -50,14 +50,13 @@ def colours_for(components: Components, device: Device) -> Colours:
 
 def fitted(components: Components, device: Device) -> Colours:
     """A colour matrix by least squares: decode patches of random latents and see which colour each comes out as."""
-    config = components.vae.config
+    channels = components.vae.channels
     generator = torch.Generator("cpu").manual_seed(0)
-    patches = torch.randn((16, config.latent_channels, 2, 2), generator=generator).repeat_interleave(4, 2)
+    patches = torch.randn((16, channels, 2, 2), generator=generator).repeat_interleave(4, 2)
     patches = patches.repeat_interleave(4, 3).to(device.place)
-    scaled = patches / config.scaling_factor + (config.shift_factor or 0.0)
-    pictures = components.vae.decode(scaled.to(device.decode)).sample.float()
+    pictures = components.vae.decode(patches).float()
     small = torch.nn.functional.adaptive_avg_pool2d(pictures, 8)
-    known = patches.permute(0, 2, 3, 1).reshape(-1, config.latent_channels)
+    known = patches.permute(0, 2, 3, 1).reshape(-1, channels)
     known = torch.cat([known, torch.ones_like(known[:, :1])], dim=1).cpu()
     seen = small.permute(0, 2, 3, 1).reshape(-1, small.shape[1])[:, :3].cpu()
     solution = torch.linalg.lstsq(known, seen).solution.to(device.place)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from swarm.base.errors import Refused
+from swarm.engine.components import Components
 from swarm.engine.device import Device
-from swarm.engine.loader import Components
 
 _DENOISER_MAPS = 20
 """What one row holds at its peak, in feature maps of the first level's width (measured on UNets of SD's shape)."""
@@ -38,11 +38,12 @@ def refuse_too_large(components: Components, device: Device, width: int, height:
 def decode_bytes(components: Components, device: Device, width: int, height: int) -> int:
     """What decoding one picture in one piece takes."""
     size = device.decode.itemsize
-    return width * height * int(components.vae.config.block_out_channels[0]) * size * _DECODER_MAPS
+    return width * height * components.vae.width * size * _DECODER_MAPS
 
 
 def _needed_bytes(components: Components, width: int, height: int) -> int:
     """The least it takes: one row of the denoiser; decoding can go in tiles, but the picture must be somewhere."""
     cells = (width // components.vae_factor) * (height // components.vae_factor)
-    row = cells * int(components.unet.config.block_out_channels[0]) * components.unet.dtype.itemsize * _DENOISER_MAPS
+    width = components.adapter.row_width(components.denoiser)
+    row = cells * width * next(components.denoiser.parameters()).dtype.itemsize * _DENOISER_MAPS
     return max(row, width * height * _PICTURE_BYTES)

@@ -1,44 +1,45 @@
-"""One picture of the batched tier: encode, sample by asking, finish; with the features' stages at their points.
+"""One walk of one picture in the batched tier: encode, sample by asking, finish; with the features' stages between.
 
-Knows one picture only. Which pictures share a model call is the batcher's business.
+Knows one picture only. Which pictures share a model call is the batcher's business; what a picture does before and
+after a walk is told by its acts (engine/making.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from swarm.diffusion.guidance import combine, needs_negative
 from swarm.diffusion.prediction import denoised_factors, input_scale, latent_scale, start_scale
-from swarm.diffusion.sampler import Denoise, Sampler, SamplerRun
+from swarm.diffusion.sampler import Denoise, Guided, Sampler, SamplerRun
 from swarm.diffusion.schedule import Schedule, ScheduleOptions
-from swarm.engine.adapters.unet import Row, UnetDenoiser
-from swarm.engine.decode import encode, opened
+from swarm.engine.components import Components, Denoiser, Row
 from swarm.engine.device import Device
 from swarm.engine.latents import StepNoise, seeded_noise, varied
-from swarm.engine.loader import Components
 from swarm.engine.preview import Colours
-from swarm.features.conditioning import CLIP_STOP_AT_LAYER
-from swarm.features.core import CFG_SCALE, NEGATIVE_PROMPT, PROMPT, STEPS
+from swarm.engine.prompts import Prompts, Told
+from swarm.engine.tools import Predict, Tools
+from swarm.features.core import CFG_SCALE, STEPS
 from swarm.features.resolution import HEIGHT, WIDTH
 from swarm.features.sampling import SAMPLER, SAMPLER_RHO, SAMPLER_SIGMA_MAX, SAMPLER_SIGMA_MIN, SCHEDULER
 from swarm.features.variation import VARIATION_SEED_STRENGTH
-from swarm.jobs.job import Job
-from swarm.jobs.stage import Conditioning, Stage, StageContext, StageFunction
-from swarm.media.image import Picture, Pixels
-from swarm.prompt.alternation import ScheduledText, prompt_schedule
+from swarm.jobs.acts import Act
+from swarm.jobs.stage import Conditioning, Control, Pass, Patch, Stage, StageContext, StageFunction
+from swarm.media.image import Pixels
 
 
 @dataclass(frozen=True, kw_only=True)
 class Methods:
-    """What can be chosen by id: collected once when the engine starts."""
+    """What can be chosen by id, and what features do: collected once when the engine starts."""
 
     samplers: Mapping[str, Sampler]
     schedules: Mapping[str, Schedule]
     stages: Sequence[StageFunction]
+    acts: Sequence[Act] = ()
+    patches: Sequence[Patch] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,41 +47,28 @@ class Model:
     """Loaded components with what is derived from them once."""
 
     components: Components
-    denoiser: UnetDenoiser
+    denoiser: Denoiser
     colours: Colours
     device: Device
 
 
-class Tools:
-    """What the engine does for stage functions (jobs.stage.StageTools)."""
-
-    def __init__(self, model: Model) -> None:
-        self._model = model
-
-    def encode_picture(
-        self, picture: Picture, *, width: int, height: int, noise: float, noise_seed: int
-    ) -> torch.Tensor:
-        image = opened(picture, width, height)
-        return encode(self._model.components, self._model.device, image, noise=noise, noise_seed=noise_seed)
-
-    def pixels(self, picture: Picture, *, width: int, height: int) -> Pixels:
-        image = opened(picture, width, height)
-        return Pixels(width=width, height=height, mode="RGB", data=image.tobytes())
-
-
 class Sampling:
-    """A picture while it is sampled. `question` is what its sampler waits for, None when it has finished.
+    """A walk of a picture. `question` is what its sampler waits for, None when it has finished.
 
-    `total`: steps it takes in all; `done`: steps behind it. `latent`: the finished latent. `result`: pixels, when a
+    `total`: steps it takes in all; `done`: steps behind it. `latent`: where it ended. `result`: pixels, when a
     stage has answered without sampling.
     """
 
-    def __init__(self, model: Model, methods: Methods, job: Job, index: int) -> None:
+    def __init__(self, model: Model, methods: Methods, of: Pass, index: int) -> None:
         self.model = model
-        self._stages = active_stages(methods.stages, job)
-        self._scale = job.input.get(CFG_SCALE)
-        self.context = _started(model, methods, job, index)
-        self._prompts = Prompts(model, job, self.context, self._stages.get(Stage.ENCODE, ()))
+        self.of = of
+        self._stages = active_stages(methods.stages, of)
+        self._scale = of.input.get(CFG_SCALE)
+        self._sampler = methods.samplers[of.input.given(SAMPLER) or model.components.architecture.default_sampler]
+        self.context = _started(model, methods, of, index, self._predicted)
+        self._prompts = Prompts(
+            model.components.text, self.context, self._stages.get(Stage.ENCODE, ()), with_negative=self._has_negative
+        )
         self._act(Stage.START)
         self.result: Pixels | None = self.context.result
         self.total = max(0, len(self.context.sigmas) - 1) if self.result is None else 0
@@ -88,43 +76,52 @@ class Sampling:
         self.denoised: torch.Tensor | None = None
         self.question: Denoise | None = None
         self.latent: torch.Tensor | None = None
+        self._x: torch.Tensor | None = None
         self._size = model.denoiser.size_numbers(self.context.width, self.context.height)
-        self._run = self._sampler_run(methods, job)
+        self._run = self._sampler_run()
         if self.result is None:
             self._advance(None)
         if self.question is not None:
             self._prompts.at(self.question.step)
 
     @property
+    def _has_negative(self) -> bool:
+        return needs_negative(self._scale) or self._sampler.wants_unguided
+
+    @property
     def row_count(self) -> int:
         """How many lines `rows()` has."""
-        return 2 if needs_negative(self._scale) else 1
+        told = self._told(self._asked())
+        return len(told.positive) + len(told.negative)
 
     def rows(self) -> list[Row]:
         """The lines of the next model call: the prompt's, then the negative prompt's where guidance needs one."""
-        question = self._asked()
-        components = self.model.components
-        x = question.x * input_scale(components.prediction, question.sigma)
-        timestep = components.table.nearest_t(question.sigma)
-        positive, negative = self._prompts.at(question.step)
-        conditionings = [positive] if negative is None else [positive, negative]
-        return [Row(x=x, timestep=timestep, conditioning=each, size=self._size) for each in conditionings]
+        question, context = self._asked(), self.context
+        x: Any = question.x
+        if Stage.BEFORE in self._stages:
+            context.x, context.sigma, context.step = question.x, question.sigma, question.step
+            self._act(Stage.BEFORE)
+            x = context.x
+        self._x = x
+        told = self._told(question)
+        return [self._row(x, question, each) for each in (*told.positive, *told.negative)]
 
     def answer(self, outputs: torch.Tensor) -> None:
         """What the network said to `rows()`, in the same order; moves on to the next question or to the end."""
-        question = self._asked()
+        question, x = self._asked(), self._x
+        assert x is not None, "rows() comes before answer()"
         keep, factor = denoised_factors(self.model.components.prediction, question.sigma)
-        if Stage.GUIDE in self._stages:
-            self.denoised = self._guided(question, outputs, keep, factor)
-        else:
-            said = outputs if len(outputs) == 1 else combine(outputs[:1], outputs[1:], self._scale)
-            self.denoised = torch.add(question.x if keep == 1.0 else question.x * keep, said, alpha=factor)
+        if Stage.GUIDE in self._stages or self._sampler.wants_unguided or len(outputs) > 2:
+            self._advance(self._guided(question, x, outputs, keep, factor))
+            return
+        said = outputs if len(outputs) == 1 else combine(outputs[:1], outputs[1:], self._scale)
+        self.denoised = torch.add(x if keep == 1.0 else x * keep, said, alpha=factor)
         self._advance(self.denoised)
 
     def move_to(self, model: Model) -> None:
         """Go on with the same weights, loaded anew."""
         self.model = model
-        self.context.tools = Tools(model)
+        self.context.tools = Tools(model.components, model.device, self.of, self._predicted)
         self._prompts.text = model.components.text
 
     def close(self) -> None:
@@ -133,30 +130,75 @@ class Sampling:
             self._run.close()
         self.question = None
 
-    def _asked(self) -> Any:
+    def _asked(self) -> Denoise:
         assert self.question is not None, "a finished picture has no rows"
         return self.question
 
-    def _guided(self, question: Any, outputs: torch.Tensor, keep: float, factor: float) -> torch.Tensor:
-        """The same, through the stages that shape guidance."""
-        context = self.context
-        context.x, context.sigma, context.step = question.x, question.sigma, question.step
-        predictions = question.x * keep + outputs * factor
-        context.cond, context.uncond = predictions[:1], predictions[1:] if len(outputs) > 1 else None
+    def _told(self, question: Denoise) -> Told:
+        """What counts at this step of what the prompts say; at least one positive."""
+        told = self._prompts.at(question.step)
+        if len(told.positive) == 1 and len(told.negative) < 2:
+            return told
+        share = self._share(question)
+        positive = [each for each in told.positive if each.counts_at(share)] or told.positive[:1]
+        return Told(positive, [each for each in told.negative if each.counts_at(share)] or told.negative[:1])
+
+    def _share(self, question: Denoise) -> float:
+        return (question.step + self.context.first_step) / max(1, self.total + self.context.first_step)
+
+    def _row(self, x: torch.Tensor, question: Denoise, conditioning: Conditioning) -> Row:
+        components, context = self.model.components, self.context
+        controls: tuple[Control, ...] = ()
+        if context.controls:
+            share = self._share(question)
+            controls = tuple(one for one in context.controls if one.start <= share < one.end or one.end >= 1 <= share)
+        return Row(
+            x=x * input_scale(components.prediction, question.sigma),
+            timestep=components.table.nearest_t(question.sigma),
+            sigma=question.sigma,
+            conditioning=conditioning,
+            size=self._size,
+            concat=context.concat,
+            guidance=context.guidance,
+            controls=controls,
+        )
+
+    def _predicted(self, x: torch.Tensor, sigma: float, conditioning: Conditioning, variant: str) -> torch.Tensor:
+        """One model call of its own: the clean latent."""
+        components, context = self.model.components, self.context
+        row = self._row(x, Denoise(x, sigma, context.step), conditioning)
+        row = row if not variant else replace(row, variant=variant)
+        keep, factor = denoised_factors(components.prediction, sigma)
+        return torch.add(x * keep, self.model.denoiser([row]), alpha=factor)
+
+    def _guided(
+        self, question: Denoise, x: torch.Tensor, outputs: torch.Tensor, keep: float, factor: float
+    ) -> torch.Tensor | Guided:
+        """The same, for prompts of several parts and through the stages that shape guidance."""
+        context, told = self.context, self._told(question)
+        context.x, context.sigma, context.step = x, question.sigma, question.step
+        predictions = x * keep + outputs * factor
+        count = len(told.positive)
+        context.cond = mixed(predictions[:count], told.positive)
+        context.uncond = mixed(predictions[count:], told.negative) if told.negative else None
         context.denoised = context.cond
         if context.uncond is not None:
             context.denoised = combine(context.cond, context.uncond, self._scale)
+        context.positive, context.negative = told.positive, told.negative
         self._act(Stage.GUIDE)
         denoised: torch.Tensor = context.denoised
-        return denoised
+        self.denoised = denoised
+        if not self._sampler.wants_unguided:
+            return denoised
+        return Guided(denoised, denoised if context.uncond is None else context.uncond)
 
-    def _advance(self, denoised: torch.Tensor | None) -> None:
+    def _advance(self, answer: torch.Tensor | Guided | None) -> None:
         if self._run is None:
-            self._finish(self.context.latent)
+            self._finish(self.context.latent.to(self.model.device.place))
             return
         try:
             # A generator that has not started can only be sent None.
-            self.question = self._run.send(denoised)  # type: ignore[arg-type]
+            self.question = self._run.send(answer)  # type: ignore[arg-type]
             self.done = self.question.step
         except StopIteration as end:
             self._finish(end.value)
@@ -171,99 +213,82 @@ class Sampling:
         for function in self._stages.get(point, ()):
             function.run(self.context)
 
-    def _sampler_run(self, methods: Methods, job: Job) -> SamplerRun | None:
+    def _sampler_run(self) -> SamplerRun | None:
         """The sampler, about to begin; None when there is no step to take."""
         context, components = self.context, self.model.components
         if self.total == 0:
             return None
-        sampler = methods.samplers[job.input.given(SAMPLER) or components.architecture.default_sampler]
         sigma = context.sigmas[0]
         device = self.model.device.place
-        noise = context.noise.to(device) * start_scale(components.prediction, sigma, components.table.sigma_max)
-        x = context.latent.to(device) * latent_scale(components.prediction, sigma) + noise
+        x = context.latent.to(device)
+        if self.of.adds_noise:
+            noise = context.noise.to(device) * start_scale(components.prediction, sigma, components.table.sigma_max)
+            x = x * latent_scale(components.prediction, sigma) + noise
         steps = StepNoise(context.seed + 1, x.shape[1:], device)
-        return sampler.run(x, context.sigmas, steps)
+        return self._sampler.run(x, context.sigmas, steps)
 
 
-class Prompts:
-    """The conditioning of each step: positive, and negative where guidance needs one.
-
-    Prompts that change on the way are encoded once per distinct text.
-    """
-
-    def __init__(self, model: Model, job: Job, context: StageContext, stages: Sequence[StageFunction]) -> None:
-        self.text = model.components.text
-        self._context = context
-        self._stages = stages
-        self._layer = job.input.given(CLIP_STOP_AT_LAYER)
-        self._positive = prompt_schedule(job.input.get(PROMPT), context.steps)
-        self._negative = None
-        if needs_negative(job.input.get(CFG_SCALE)):
-            self._negative = prompt_schedule(job.input.get(NEGATIVE_PROMPT), context.steps)
-        self._made: dict[tuple[str, str | None], tuple[Conditioning, Conditioning | None]] = {}
-
-    def at(self, step: int) -> tuple[Conditioning, Conditioning | None]:
-        """What the denoiser is told at `step` of the sigmas that are walked."""
-        whole = step + self._context.first_step
-        positive = _text_at(self._positive, whole)
-        negative = None if self._negative is None else _text_at(self._negative, whole)
-        known = self._made.get((positive, negative))
-        if known is None:
-            known = self._made[positive, negative] = self._encoded(positive, negative)
-        return known
-
-    def _encoded(self, positive: str, negative: str | None) -> tuple[Conditioning, Conditioning | None]:
-        context = self._context
-        context.positive = self.text.encode(positive, self._layer)
-        context.negative = None if negative is None else self.text.encode(negative, self._layer)
-        for function in self._stages:
-            function.run(context)
-        return context.positive, context.negative
+def mixed(predictions: torch.Tensor, told: Sequence[Conditioning]) -> torch.Tensor:
+    """Predictions (n, C, h, w) for the parts of one prompt as one (1, C, h, w), by their weights at each place."""
+    if len(told) == 1:
+        return predictions[:1]
+    weights = [
+        each.weight.to(predictions.device) if isinstance(each.weight, torch.Tensor) else
+        torch.full_like(predictions[:1, :1], float(each.weight))
+        for each in told
+    ]  # fmt: skip
+    total = sum(weights[1:], weights[0]).clamp(min=1e-6)
+    shares = torch.cat([weight.expand(1, 1, *predictions.shape[2:]) / total for weight in weights])
+    return (predictions * shares).sum(dim=0, keepdim=True)
 
 
-def _text_at(ranges: Sequence[ScheduledText], step: int) -> str:
-    return next((part.text for part in ranges if part.start <= step < part.end), ranges[-1].text)
-
-
-def active_stages(stages: Sequence[StageFunction], job: Job) -> dict[Stage, list[StageFunction]]:
-    """The stage functions this job's request switches on, by point, in their order."""
+def active_stages(stages: Sequence[StageFunction], of: Pass) -> dict[Stage, list[StageFunction]]:
+    """The stage functions a walk's request switches on, by point, in their order."""
     active: dict[Stage, list[StageFunction]] = {}
     for function in sorted(stages, key=lambda function: (function.order, function.id)):
-        if job.input.has(function.when):
+        if of.input.has(function.when):
             active.setdefault(function.stage, []).append(function)
     return active
 
 
-def _started(model: Model, methods: Methods, job: Job, index: int) -> StageContext:
-    """A picture's context before its first stage: noise, an empty latent, the whole schedule."""
-    components, request = model.components, job.input
+def _started(model: Model, methods: Methods, of: Pass, index: int, predict: Predict) -> StageContext:
+    """A walk's context before its first stage: noise, an empty latent or the one given, the schedule it walks."""
+    components, request = model.components, of.input
     factor = components.vae_factor
-    shape = (
-        int(components.vae.config.latent_channels),
-        max(1, request.get(HEIGHT) // factor),
-        max(1, request.get(WIDTH) // factor),
-    )
-    noise = seeded_noise(job.seeds[index], shape)
+    width, height = max(1, request.get(WIDTH) // factor), max(1, request.get(HEIGHT) // factor)
+    shape = (components.vae.channels, height, width)
+    noise = seeded_noise(of.seed, shape)
     strength = request.get(VARIATION_SEED_STRENGTH)
-    if strength > 0 and job.variation_seeds:
-        noise = varied(noise, seeded_noise(job.variation_seeds[index], shape), strength)
+    if strength > 0 and of.variation_seed is not None:
+        noise = varied(noise, seeded_noise(of.variation_seed, shape), strength)
+    sigmas = _sigmas(components, methods, of)
     return StageContext(
         input=request,
+        of=of,
         index=index,
-        seed=job.seeds[index],
+        seed=of.seed,
         width=shape[2] * factor,
         height=shape[1] * factor,
         steps=request.get(STEPS),
-        tools=Tools(model),
-        latent=torch.zeros((1, *shape)),
+        tools=Tools(components, model.device, of, predict),
+        files=of.files,
+        is_flow=components.is_flow,
+        latent=torch.zeros((1, *shape)) if of.latent is None else of.latent.float(),
         noise=noise,
-        sigmas=_sigmas(components, methods, job),
+        sigmas=_between(sigmas, of),
+        first_step=min(of.first_step, len(sigmas)),
     )
 
 
-def _sigmas(components: Components, methods: Methods, job: Job) -> list[float]:
+def _between(sigmas: list[float], of: Pass) -> list[float]:
+    """The part of a schedule that a walk takes."""
+    end = None if of.last_step is None else of.last_step + 1
+    return sigmas[of.first_step : end]
+
+
+def _sigmas(components: Components, methods: Methods, of: Pass) -> list[float]:
     """The whole schedule, falling to 0; empty for 0 steps."""
-    request, architecture = job.input, components.architecture
+    request, architecture = of.input, components.architecture
     steps = request.get(STEPS)
     if steps < 1:
         return []

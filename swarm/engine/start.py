@@ -14,21 +14,25 @@ import transformers
 import swarm
 import swarm.architectures
 import swarm.diffusion
+import swarm.engine.adapters
 import swarm.features
 from swarm.architectures.architecture import Architecture
 from swarm.base.registry import Declared, Registry, collect, declared_in
 from swarm.diffusion.sampler import Sampler
 from swarm.diffusion.schedule import Schedule
 from swarm.engine.batcher import Batcher
+from swarm.engine.components import Adapter
 from swarm.engine.device import Device, choose_device
+from swarm.engine.loader import Families
 from swarm.engine.mailbox import Mailbox
 from swarm.engine.memory import Models
 from swarm.engine.pipeline import WholePipelines
 from swarm.engine.runner import Methods
 from swarm.engine.worker import Worker
 from swarm.extend.load import load_extensions
+from swarm.jobs.acts import Act
 from swarm.jobs.frames import Ready
-from swarm.jobs.stage import StageFunction
+from swarm.jobs.stage import Patch, StageFunction
 
 T = TypeVar("T", bound=Declared)
 
@@ -49,15 +53,23 @@ def methods(extensions: Path = EXTENSIONS) -> Methods:
         samplers=collect(swarm.diffusion, Sampler).joined(also(Sampler)),
         schedules=collect(swarm.diffusion, Schedule).joined(also(Schedule)),
         stages=list(collect(swarm.features, StageFunction).joined(also(StageFunction)).values()),
+        acts=list(collect(swarm.features, Act).joined(also(Act)).values()),
+        patches=list(collect(swarm.features, Patch).joined(also(Patch)).values()),
     )
+
+
+def families() -> Families:
+    """Which adapter runs which model."""
+    return Families(collect(swarm.architectures, Architecture), collect(swarm.engine.adapters, Adapter))
 
 
 def serve(mailbox: Mailbox, *, gpu: int, dtype: str, together: bool, clock: Callable[[], float]) -> None:
     """Say that the engine is ready, then serve for ever, on this thread."""
     be_quiet()
     device = choose_device(gpu, dtype)
-    models = Models(device, collect(swarm.architectures, Architecture), clock)
-    batcher = Batcher(models, methods(), clock, together=together)
+    known = methods()
+    models = Models(device, families(), clock, known.patches)
+    batcher = Batcher(models, known, clock, together=together)
     worker = Worker(mailbox, models, batcher, WholePipelines(device), clock)
     mailbox.outbox.put(ready_message(device))
     with torch.inference_mode():

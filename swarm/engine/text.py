@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from swarm.engine.components import TextOptions
 from swarm.jobs.stage import Conditioning
 from swarm.prompt.alternation import split_breaks
 from swarm.prompt.weights import WeightedSpan, weighted_spans
@@ -103,34 +104,47 @@ class ClipEncoder:
         return row + [self._pad] * (CHUNK + 2 - len(row))
 
 
-class TextEncoders:
-    """All text encoders of a model, side by side (their widths are concatenated), with one tokenizer.
+class Remembering:
+    """A model's text encoders as one (components.TextEncoder), with a memory of what was encoded; families subclass it.
 
     `state`: names the changes that are in the encoders' weights now (LoRAs); what is remembered holds for one state.
     """
 
-    def __init__(self, encoders: Sequence[ClipEncoder], tokenizer: CLIPTokenizer) -> None:
-        self.encoders = tuple(encoders)
-        self._tokenizer = tokenizer
+    def __init__(self) -> None:
         self._remembered: OrderedDict[tuple[Any, ...], Conditioning] = OrderedDict()
         self.state: tuple[Any, ...] = ()
+        self.calls = 0
 
-    def encode(self, text: str, stop_at_layer: int | None) -> Conditioning:
-        """The conditioning of a prompt. `stop_at_layer`: -1 is the last layer, None the family's own choice."""
-        key = (text, stop_at_layer, self.state)
+    def encode(self, text: str, options: TextOptions) -> Conditioning:
+        """The conditioning of a prompt; the same object while it is remembered."""
+        key = (text, options, self.state)
         known = self._remembered.get(key)
         if known is None:
-            known = self._remembered[key] = self._encode(text, stop_at_layer)
+            known = self._remembered[key] = self.encoded(text, options)
+            self.calls += 1
             if len(self._remembered) > REMEMBERED:
                 self._remembered.popitem(last=False)
         self._remembered.move_to_end(key)
         return known
 
-    def _encode(self, text: str, stop_at_layer: int | None) -> Conditioning:
+    def encoded(self, text: str, options: TextOptions) -> Conditioning:
+        """Run the encoders on a prompt."""
+        raise NotImplementedError
+
+
+class ClipText(Remembering):
+    """CLIP encoders side by side (their widths are concatenated), with one tokenizer."""
+
+    def __init__(self, encoders: Sequence[ClipEncoder], tokenizer: CLIPTokenizer) -> None:
+        super().__init__()
+        self.encoders = tuple(encoders)
+        self._tokenizer = tokenizer
+
+    def encoded(self, text: str, options: TextOptions) -> Conditioning:
         chunks = [chunk for part in split_breaks(text) for chunk in chunked([*map(self._tokens, weighted_spans(part))])]
         tokens, pooled = [], None
         for encoder in self.encoders:
-            layer = encoder.default_layer if stop_at_layer is None else stop_at_layer
+            layer = encoder.default_layer if options.stop_at_layer is None else options.stop_at_layer
             states, summary = encoder.encode(chunks, layer)
             tokens.append(states.reshape(1, -1, states.shape[-1]))
             pooled = summary[:1] if summary is not None else pooled

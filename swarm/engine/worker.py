@@ -15,7 +15,7 @@ from swarm.engine.batcher import Batcher, Work
 from swarm.engine.device import is_out_of_memory
 from swarm.engine.live import LiveJob
 from swarm.engine.mailbox import Mailbox
-from swarm.engine.memory import Models, model_of, runs_batched, weights_key
+from swarm.engine.memory import Models, file_key, model_of
 from swarm.engine.pipeline import Cancelled, WholePipelines
 from swarm.jobs.events import LoadingModel
 from swarm.jobs.frames import Cancel, Free, Freed, JobFailed, Load, Loaded, Ping, Request, Run
@@ -88,12 +88,12 @@ class Worker:
     def _accept(self, job: Job) -> None:
         try:
             file = model_of(job)
-            batched = runs_batched(file)
+            batched = self._models.runs_batched(file)
         except BadInput as error:
             self._fail(job.id, error)
             return
-        live = LiveJob(job, weights_key(file, job.loras), self._mailbox.outbox.put, self._clock)
-        if not (self._models.is_loaded(file) if batched else self._whole.is_ready(file)):
+        live = LiveJob(job, self._mailbox.outbox.put, self._clock)
+        if not (self._models.is_loaded(file_key(file, job.parts)) if batched else self._whole.is_ready(file)):
             live.tell(LoadingModel(name=file.name))
         if batched:
             self._batcher.add(live)
@@ -137,8 +137,8 @@ class Worker:
     def _load_problem(self, model: ModelFile) -> str | None:
         """Load a model ahead of its first job; the reason if that does not work."""
         try:
-            if runs_batched(model):
-                self._models.ready(model)
+            if self._models.runs_batched(model):
+                self._models.loaded(model, {})
             else:
                 self._whole.ready(model)
         except Exception as error:
@@ -150,8 +150,9 @@ class Worker:
 
     def _free(self) -> bool:
         """Unload what no job needs."""
-        needed = next((live.key for live in self._batcher.jobs()), None)
-        freed = self._models.drop_others(needed)
+        needed = self._batcher.needed()
+        freed = self._models.drop_others(None if needed is None else needed.weights)
+        freed = self._batcher.free() or freed
         if not self._whole_jobs:
             freed = self._whole.drop() or freed
         return freed

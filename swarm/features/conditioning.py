@@ -1,6 +1,6 @@
 """How the encoded prompts are prepared and followed (swarm-t2i 9.4)."""
 
-from typing import Any
+from dataclasses import replace
 
 from swarm.diffusion.guidance import rescale
 from swarm.diffusion.prediction import v_factors
@@ -70,21 +70,20 @@ RESCALE_CFG_MULTIPLIER = Decimal(
 @stage(Stage.ENCODE, order=10, when=ZERO_NEGATIVE)
 def zero_negative(context: StageContext) -> None:
     """Without a negative prompt: zeros instead of the encoded empty text, pooled ones too."""
-    if not context.input.get(ZERO_NEGATIVE) or context.input.get(NEGATIVE_PROMPT).strip():
-        return
-    context.negative = _scaled(context.negative, 0.0)
+    if context.input.get(ZERO_NEGATIVE) and not context.input.get(NEGATIVE_PROMPT).strip():
+        context.negative = [_scaled(one, 0.0) for one in context.negative]
 
 
 @stage(Stage.ENCODE, order=20, when=CONDITIONING_MULTIPLIER)
 def multiply_positive(context: StageContext) -> None:
     """The encoded prompt, multiplied."""
-    context.positive = _scaled(context.positive, context.input.get(CONDITIONING_MULTIPLIER))
+    context.positive = [_scaled(one, context.input.get(CONDITIONING_MULTIPLIER)) for one in context.positive]
 
 
 @stage(Stage.ENCODE, order=20, when=NEGATIVE_CONDITIONING_MULTIPLIER)
 def multiply_negative(context: StageContext) -> None:
     """The encoded negative prompt, multiplied."""
-    context.negative = _scaled(context.negative, context.input.get(NEGATIVE_CONDITIONING_MULTIPLIER))
+    context.negative = [_scaled(one, context.input.get(NEGATIVE_CONDITIONING_MULTIPLIER)) for one in context.negative]
 
 
 @stage(Stage.GUIDE, order=50, when=RESCALE_CFG_MULTIPLIER)
@@ -100,8 +99,6 @@ def rescale_guidance(context: StageContext) -> None:
     context.denoised = (calmed - shown) * (1.0 / factor)
 
 
-def _scaled(conditioning: Conditioning | None, factor: float) -> Any:
-    if conditioning is None:
-        return None
+def _scaled(conditioning: Conditioning, factor: float) -> Conditioning:
     pooled = None if conditioning.pooled is None else conditioning.pooled * factor
-    return Conditioning(tokens=conditioning.tokens * factor, pooled=pooled)
+    return replace(conditioning, tokens=conditioning.tokens * factor, pooled=pooled)

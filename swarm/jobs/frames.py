@@ -148,6 +148,21 @@ def _file(body: Body) -> ModelFile:
     return ModelFile(name=body["name"], path=Path(body["path"]), family=body["family"], stamp=body["stamp"])
 
 
+def _lora_body(use: LoraUse) -> Body:
+    return {
+        "file": _file_body(use.file),
+        "weight": use.weight,
+        "text_weight": use.text_weight,
+        "section": use.section,
+    }
+
+
+def _lora(body: Body) -> LoraUse:
+    return LoraUse(
+        file=_file(body["file"]), weight=body["weight"], text_weight=body["text_weight"], section=body["section"]
+    )
+
+
 def _job_body(job: Job, blobs: _Blobs) -> Body:
     header, parts = encode_input(job.input)
     first = len(blobs.parts)
@@ -157,9 +172,9 @@ def _job_body(job: Job, blobs: _Blobs) -> Body:
         "input": header,
         "input_blobs": [first, len(parts)],
         "model": None if job.model is None else _file_body(job.model),
-        "loras": [
-            {"file": _file_body(use.file), "weight": use.weight, "text_weight": use.text_weight} for use in job.loras
-        ],
+        "loras": [_lora_body(use) for use in job.loras],
+        "parts": {slot: _file_body(file) for slot, file in job.parts.items()},
+        "files": {name: _file_body(file) for name, file in job.files.items()},
         "seeds": list(job.seeds),
         "variation_seeds": list(job.variation_seeds),
         "wants_previews": job.wants_previews,
@@ -173,10 +188,9 @@ def _job(body: Body, blobs: Sequence[bytes]) -> Job:
         id=body["id"],
         input=decode_input(body["input"], list(blobs[first : first + count])),
         model=None if body["model"] is None else _file(body["model"]),
-        loras=tuple(
-            LoraUse(file=_file(use["file"]), weight=use["weight"], text_weight=use["text_weight"])
-            for use in body["loras"]
-        ),
+        loras=tuple(_lora(use) for use in body["loras"]),
+        parts={slot: _file(file) for slot, file in body["parts"].items()},
+        files={name: _file(file) for name, file in body["files"].items()},
         seeds=tuple(body["seeds"]),
         variation_seeds=tuple(body["variation_seeds"]),
         wants_previews=body["wants_previews"],

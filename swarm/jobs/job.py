@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from swarm.params.input import GenerationInput
 
@@ -24,11 +26,15 @@ class ModelFile:
 
 @dataclass(frozen=True, kw_only=True)
 class LoraUse:
-    """A LoRA and how strongly it acts on the denoiser and on the text encoders (1.0 is as trained)."""
+    """A LoRA and how strongly it acts on the denoiser and on the text encoders (1.0 is as trained).
+
+    `section`: the prompt section it is confined to (swarm-t2i 9.15); -1 acts everywhere.
+    """
 
     file: ModelFile
     weight: float
     text_weight: float
+    section: int = -1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +43,17 @@ class Job:
 
     `input`: the request with prompts expanded, width and height resolved (WIDTH/HEIGHT always given), SEED fixed, and
     all parameters that features read. One task makes `len(seeds)` pictures (its batch size); picture k uses `seeds[k]`
-    and, when a variation is asked, `variation_seeds[k]`.
+    and, when a variation is asked, `variation_seeds[k]`. `parts`: files that complete or replace components of the
+    model, by slot (`vae`, `clip_l`, `clip_g`, `t5xxl`, `qwen` …). `files`: every other model file that features asked
+    for, by the id of the parameter that names it or by the name the feature gave it (jobs.needs).
     """
 
     id: str
     input: GenerationInput
     model: ModelFile | None
     loras: tuple[LoraUse, ...] = ()
+    parts: Mapping[str, ModelFile] = field(default_factory=lambda: MappingProxyType({}))
+    files: Mapping[str, ModelFile] = field(default_factory=lambda: MappingProxyType({}))
     seeds: tuple[int, ...]
     variation_seeds: tuple[int, ...] = ()
     wants_previews: bool = True

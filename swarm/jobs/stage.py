@@ -1,43 +1,97 @@
 """Where a feature may act while the engine makes a picture, and how it says so.
 
-A feature file declares parameters and, next to them, stage functions. The engine collects them, and for each picture
-runs those whose parameter the request sets. Tensors are `Any` here: only the engine and the stage functions know torch.
+A feature file declares parameters and, next to them, what they do: stage functions inside one walk down the noise
+levels, patches of the model's modules, and acts between walks (jobs.acts). The engine collects them, and for each
+picture uses those whose parameter the request sets. Tensors are `Any` here: only the engine and these functions know
+torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
+from swarm.jobs.job import LoraUse, ModelFile
 from swarm.media.image import Picture, Pixels
 from swarm.params.input import GenerationInput
 from swarm.params.param import Param
 
 
 class Stage(Enum):
-    """Points in the making of a picture, in the order they are reached."""
+    """Points in one walk down the noise levels, in the order they are reached."""
 
     ENCODE = "encode"
-    """Prompts are encoded: `positive` and `negative` may be changed."""
+    """Prompts are encoded: `positive` and `negative` may be changed, once for each distinct text."""
     START = "start"
-    """`noise`, `latent` and `sigmas` are made, nothing has been denoised."""
+    """`noise`, `latent` and `sigmas` are made, nothing has been denoised. `concat`, `controls`, `guidance` too."""
+    BEFORE = "before"
+    """Before each model call: `x` may be changed at `sigma`. May run twice for a call, always on the sampler's `x`."""
     GUIDE = "guide"
     """After each model call: `cond`, `uncond` and `denoised` hold predictions of the clean latent at `sigma`."""
     FINISH = "finish"
-    """Sampling is over: `latent` is what will be decoded."""
+    """The walk is over: `latent` is its result."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Conditioning:
     """What the denoiser is told about a prompt. `tokens`: (1, length, width), length a multiple of the encoder's chunk.
 
-    `pooled`: (1, width) or None.
+    `pooled`: (1, width) or None. `extra`: whatever else a family's denoiser is told (masks, token ids, image tokens …),
+    by its own names. A prompt may be several of these, mixed by `weight` (1, 1, h, w) at the latent's size or a number;
+    one of them counts from `start` to `end`, shares of the whole walk.
     """
 
     tokens: Any
     pooled: Any = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    weight: Any = 1.0
+    start: float = 0.0
+    end: float = 1.0
+
+    def counts_at(self, share: float) -> bool:
+        """Whether it counts when `share` (0 to 1) of the walk is done."""
+        return self.start <= share and (share < self.end or self.end >= 1.0)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Control:
+    """A ControlNet at work: its file, what it sees, (1, 3, H, W) from 0 to 1, and how strongly.
+
+    `start`, `end`: the share of the walk it acts in. `mode`: which kind of hint it is, for union nets, else None.
+    """
+
+    file: ModelFile
+    hint: Any
+    strength: float
+    start: float = 0.0
+    end: float = 1.0
+    mode: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pass:
+    """One walk down the noise levels: a request of its own, which most pictures are made of one of.
+
+    `input`: what every stage of the walk reads (an act that refines sets STEPS, CFG_SCALE, PROMPT … to what its walk
+    wants). `latent`: a clean latent (1, C, h, w) in the model's scale to begin with, instead of an empty one; the walk
+    then begins at step `first_step`. `adds_noise` False: `latent` carries its noise already. `last_step`: stop there
+    and keep the noise that is left, None to walk to the end. `name`: `base`, `refiner`, `segment` …
+    """
+
+    input: GenerationInput
+    model: ModelFile
+    seed: int
+    loras: tuple[LoraUse, ...] = ()
+    parts: Mapping[str, ModelFile] = field(default_factory=dict)
+    files: Mapping[str, ModelFile] = field(default_factory=dict)
+    variation_seed: int | None = None
+    latent: Any = None
+    first_step: int = 0
+    last_step: int | None = None
+    adds_noise: bool = True
+    name: str = "base"
 
 
 class StageTools(Protocol):
@@ -46,33 +100,57 @@ class StageTools(Protocol):
     def encode_picture(self, picture: Picture, *, width: int, height: int, noise: float, noise_seed: int) -> Any:
         """A picture, stretched to width × height, as a clean latent (1, C, h, w) in the model's scale, float32."""
 
+    def encode_tensor(self, image: Any) -> Any:
+        """An image (1, 3, H, W), 0 to 1, as a clean latent in the model's scale."""
+
+    def image(self, picture: Picture, *, width: int, height: int, mode: str = "RGB") -> Any:
+        """A picture stretched to width × height as a tensor (1, C, H, W), 0 to 1, on the CPU; RGB, RGBA or L."""
+
     def pixels(self, picture: Picture, *, width: int, height: int) -> Pixels:
         """A picture stretched to width × height."""
+
+    def encode_text(self, text: str) -> Conditioning:
+        """A prompt, as the walk's own encoder says it."""
+
+    def predict(self, x: Any, sigma: float, conditioning: Conditioning, *, variant: str = "") -> Any:
+        """One more model call, outside the batch: the clean latent predicted for `x` at `sigma`."""
+
+    @property
+    def family(self) -> str:
+        """Compat class id of the model."""
 
 
 @dataclass(kw_only=True)
 class StageContext:
-    """One picture while it is made. Stage functions read and replace the fields that are set at their point.
+    """One walk of one picture. Stage functions read and replace the fields that are set at their point.
 
     `latent`: what denoising starts from, before noise: (1, C, h, w) float32. `noise`: standard normal, same shape.
     `sigmas`: the noise levels to walk down, the last is 0. `first_step`: how many steps of the whole schedule a stage
     has cut off its begin. `step`: which of `sigmas` the model was asked at. `result`: a stage at START may set it to
-    skip sampling and decoding altogether.
+    skip sampling and decoding altogether. `concat`: channels beside the latent that inpainting and edit models see.
+    `guidance`: the number that guidance-distilled models are told, None for the family's own. `is_flow`: x is
+    sigma * noise + (1 - sigma) * clean instead of clean + sigma * noise. `memory`: for a feature's own notes.
     """
 
     input: GenerationInput
+    of: Pass
     index: int
     seed: int
     width: int
     height: int
     steps: int
     tools: StageTools
-    positive: Conditioning | None = None
-    negative: Conditioning | None = None
+    files: Mapping[str, ModelFile] = field(default_factory=dict)
+    is_flow: bool = False
+    positive: list[Conditioning] = field(default_factory=list)
+    negative: list[Conditioning] = field(default_factory=list)
     latent: Any = None
     noise: Any = None
     sigmas: list[float] = field(default_factory=list)
     first_step: int = 0
+    concat: Any = None
+    controls: list[Control] = field(default_factory=list)
+    guidance: float | None = None
     step: int = 0
     sigma: float = 0.0
     x: Any = None
@@ -80,6 +158,7 @@ class StageContext:
     uncond: Any = None
     denoised: Any = None
     result: Pixels | None = None
+    memory: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,3 +179,27 @@ def stage(point: Stage, *, order: int, when: Param[Any]) -> Callable[[Callable[[
         return StageFunction(id=f"{point.value}.{run.__name__}", stage=point, order=order, when=when, run=run)
 
     return declare
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patched:
+    """What a patch may change: the modules of a loaded model. `text`: its text encoders."""
+
+    denoiser: Any
+    vae: Any
+    text: tuple[Any, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patch:
+    """A change of a model's modules while pictures that ask for it run (FreeU, seamless tiling …).
+
+    Pictures share model calls only when their patches have equal keys. `key(pass)`: everything `apply` has to know,
+    hashable; None when this walk is not concerned. `apply(modules, key)` returns what undoes it, to the last bit.
+    """
+
+    id: str
+    order: int
+    when: Param[Any]
+    key: Callable[[Pass], Hashable]
+    apply: Callable[[Patched, Any], Callable[[], None]]

@@ -13,16 +13,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import swarm.architectures  # noqa: E402
-from swarm.architectures.architecture import Architecture  # noqa: E402
-from swarm.base.registry import collect  # noqa: E402
 from swarm.engine.batcher import Batcher  # noqa: E402
 from swarm.engine.device import Device, choose_device  # noqa: E402
 from swarm.engine.limits import RowLimit  # noqa: E402
 from swarm.engine.mailbox import Mailbox  # noqa: E402
 from swarm.engine.memory import Models  # noqa: E402
 from swarm.engine.pipeline import WholePipelines  # noqa: E402
-from swarm.engine.start import be_quiet, methods  # noqa: E402
+from swarm.engine.start import be_quiet, families, methods  # noqa: E402
 from swarm.engine.worker import Worker  # noqa: E402
 from swarm.jobs.events import BackendEvent, ImageDone  # noqa: E402
 from swarm.jobs.frames import Answer, Cancel, Event, JobDone, JobFailed, Request, Run  # noqa: E402
@@ -128,8 +125,9 @@ def new_bench(limit: int = 16, *, device: Device | None = None, clock: Callable[
     """An engine whose calls take up to `limit` rows."""
     be_quiet()
     mailbox, device = Mailbox(), device or choose_device(0, "auto")
-    models = Models(device, collect(swarm.architectures, Architecture), clock)
-    batcher = Batcher(models, methods(), clock, make_limit=lambda: RowLimit(fixed=limit))
+    known = methods()
+    models = Models(device, families(), clock, known.patches)
+    batcher = Batcher(models, known, clock, make_limit=lambda: RowLimit(fixed=limit))
     worker = Worker(mailbox, models, batcher, WholePipelines(device), clock)
     return Bench(worker=worker, batcher=batcher, models=models, mailbox=mailbox)
 

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from swarm.engine.adapters.unet import Row, UnetDenoiser, alike
+from swarm.engine.adapters.unet import UnetDenoiser, alike
+from swarm.engine.components import Row
 from swarm.engine.device import Device, choose_device
+from swarm.engine.memory import file_key
 from swarm.jobs.events import ImageDone, LoadingModel, Preview, StepDone
 from swarm.jobs.frames import Free, Freed, Load, Loaded
 from swarm.jobs.job import ModelFile
@@ -56,10 +58,10 @@ def test_a_picture_that_arrives_while_another_runs_shares_its_next_call(
     first = bench.submit(files[SD], steps=8)
     while len([event for event in bench.events(first) if isinstance(event, StepDone)]) < 2:
         bench.turn()
-    second = bench.submit(files[SD], steps=2)
-    bench.turn()
-    bench.turn()
-    assert bench.batcher.running_pictures == 2
+    second, told = bench.submit(files[SD], steps=2), len(bench.events(first))
+    while bench.batcher.running_pictures < 2:
+        bench.turn()
+    assert len(bench.events(first)) == told
     bench.finish()
     order = [id for id in bench.finished if id in (first, second)]
     assert order == [second, first]
@@ -119,7 +121,7 @@ def test_two_models_take_turns_and_both_finish(fresh: Bench, files: Mapping[str,
 def test_loading_ahead_and_freeing(fresh: Bench, files: Mapping[str, ModelFile]) -> None:
     fresh.send(Load(model=files[SD]))
     fresh.turn()
-    assert fresh.models.is_loaded(files[SD])
+    assert fresh.models.is_loaded(file_key(files[SD], {}))
     id = fresh.submit(files[SD])
     fresh.finish()
     assert not any(isinstance(event, LoadingModel) for event in fresh.events(id))
@@ -144,7 +146,9 @@ def test_calls_respect_their_limit(files: Mapping[str, ModelFile]) -> None:
 
 def test_prompts_whose_common_length_would_be_long_are_asked_apart() -> None:
     def row(chunks: int) -> Row:
-        return Row(x=torch.zeros(1), timestep=0.0, conditioning=Conditioning(tokens=torch.zeros(1, 77 * chunks, 4)))
+        return Row(
+            x=torch.zeros(1), timestep=0.0, sigma=1.0, conditioning=Conditioning(tokens=torch.zeros(1, 77 * chunks, 4))
+        )
 
     assert alike([row(1), row(2), row(3)]) == [[0, 1, 2]]
     assert alike([row(5), row(7), row(1)]) == [[1, 2], [0]]
@@ -163,9 +167,9 @@ def test_running_out_of_memory_makes_calls_smaller_and_fails_nobody(files: Mappi
     with torch.inference_mode():
         bench = new_bench(limit=16)
         expected = [bench.picture(files[SD], seed) for seed in range(4)]
-        model = bench.models.ready(files[SD])
+        model = bench.models.loaded(files[SD], {})
         cramped = replace(model, denoiser=Cramped(model.components, model.device))
-        bench.models.put_in_place(cramped)
+        bench.models.put_in_place(cramped, {})
         ids = [bench.submit(files[SD], (seed,)) for seed in range(4)]
         bench.finish()
     for id, picture in zip(ids, expected, strict=True):
@@ -208,6 +212,6 @@ def test_a_picture_survives_that_its_weights_are_pushed_out(files: Mapping[str, 
         late = bench.submit(files[SD], (3,), **values)
         bench.finish()
     assert bench.finished == [first, other, late]
-    assert not bench.models.is_loaded(files[XL])
+    assert not bench.models.is_loaded(file_key(files[XL], {}))
     for id, picture in zip((late, other), expected, strict=True):
         assert (bench.pixels(id) - picture).abs().max() <= 1.0

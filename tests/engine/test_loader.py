@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import swarm.architectures
-from swarm.architectures.architecture import Architecture
 from swarm.base.errors import BadInput
-from swarm.base.registry import collect
+from swarm.engine.components import Components
 from swarm.engine.device import choose_device
-from swarm.engine.loader import Components, load
 from swarm.engine.preview import colours_for
+from swarm.engine.start import families
 from swarm.jobs.job import ModelFile
 from tests.engine.conftest import SD, XL, Bench
 from tests.support.tiny_models import Tiny
@@ -26,7 +25,7 @@ pytestmark = pytest.mark.torch
 
 def loaded(path: Path, family: str | None = SD) -> Components:
     file = ModelFile(name=path.name, path=path, family=family, stamp="1")
-    return load(file, choose_device(0, "auto"), collect(swarm.architectures, Architecture))
+    return families().load(file, choose_device(0, "auto"), {})
 
 
 @pytest.mark.parametrize("family", [SD, XL, "deep"])
@@ -34,7 +33,7 @@ def test_a_single_file_loads_every_weight(
     tiny: Mapping[str, Tiny], files: Mapping[str, ModelFile], family: str
 ) -> None:
     found, given = loaded(files[family].path, files[family].family), tiny[family]
-    modules = [found.unet, found.vae, *(encoder.model for encoder in found.text.encoders)]
+    modules = list(found.modules)
     for module, expected in zip(modules, [given.unet, given.vae, *given.text], strict=True):
         weights = dict(module.named_parameters())
         for name, weight in expected.named_parameters():
@@ -64,7 +63,8 @@ def test_a_vae_with_five_levels_makes_pictures_and_fits_its_own_preview_colours(
 def test_the_file_may_say_what_shapes_cannot(tiny: Mapping[str, Tiny], path: Path) -> None:
     config = {"text_encoder": {"num_attention_heads": 4}, "scheduler": {"prediction_type": "v_prediction"}}
     found = loaded(tiny[SD].save_single_file(path / "own.safetensors", config))
-    assert found.text.encoders[0].model.config.num_attention_heads == 4
+    config_read: Any = found.text_modules[0].config
+    assert config_read.num_attention_heads == 4
     assert found.prediction == "v_prediction"
 
 

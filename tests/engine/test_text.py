@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from swarm.engine.text import CHUNK, ClipEncoder, TextEncoders, chunked
+from swarm.engine.components import TextOptions
+from swarm.engine.text import CHUNK, ClipEncoder, ClipText, chunked
 from swarm.engine.tokenizer import clip_tokenizer
 from tests.engine.conftest import SD, XL
 from tests.support.tiny_models import Tiny
@@ -23,9 +24,9 @@ def tokenizer() -> Any:
 
 
 @pytest.fixture
-def encoders(tiny: Mapping[str, Tiny], tokenizer: Any) -> TextEncoders:
+def encoders(tiny: Mapping[str, Tiny], tokenizer: Any) -> ClipText:
     clip = ClipEncoder(model=tiny[SD].text[0], device=CPU, pad=None, default_layer=-1, normalise=True)
-    return TextEncoders([clip], tokenizer)
+    return ClipText([clip], tokenizer)
 
 
 def reference(tiny: Tiny, tokenizer: Any, text: str, layer: int = -1) -> torch.Tensor:
@@ -38,9 +39,9 @@ def reference(tiny: Tiny, tokenizer: Any, text: str, layer: int = -1) -> torch.T
 
 @torch.inference_mode()
 def test_a_short_prompt_is_one_chunk_as_transformers_encodes_it(
-    encoders: TextEncoders, tiny: Mapping[str, Tiny], tokenizer: Any
+    encoders: ClipText, tiny: Mapping[str, Tiny], tokenizer: Any
 ) -> None:
-    made = encoders.encode("a red fox, in the snow!", None)
+    made = encoders.encode("a red fox, in the snow!", TextOptions())
     assert made.tokens.shape == (1, 77, 32)
     assert made.pooled is None
     torch.testing.assert_close(made.tokens, reference(tiny[SD], tokenizer, "a red fox, in the snow!"))
@@ -48,39 +49,39 @@ def test_a_short_prompt_is_one_chunk_as_transformers_encodes_it(
 
 @torch.inference_mode()
 def test_clip_skip_takes_an_earlier_layer_through_the_last_norm(
-    encoders: TextEncoders, tiny: Mapping[str, Tiny], tokenizer: Any
+    encoders: ClipText, tiny: Mapping[str, Tiny], tokenizer: Any
 ) -> None:
-    made = encoders.encode("a boat", -2)
+    made = encoders.encode("a boat", TextOptions(stop_at_layer=-2))
     torch.testing.assert_close(made.tokens, reference(tiny[SD], tokenizer, "a boat", layer=-2))
-    beyond = encoders.encode("a boat", -20)
+    beyond = encoders.encode("a boat", TextOptions(stop_at_layer=-20))
     torch.testing.assert_close(beyond.tokens, reference(tiny[SD], tokenizer, "a boat"))
 
 
 @torch.inference_mode()
 def test_weights_move_tokens_away_from_the_empty_prompt(
-    encoders: TextEncoders, tiny: Mapping[str, Tiny], tokenizer: Any
+    encoders: ClipText, tiny: Mapping[str, Tiny], tokenizer: Any
 ) -> None:
     plain, empty = reference(tiny[SD], tokenizer, "a red fox"), reference(tiny[SD], tokenizer, "")
-    weighted = encoders.encode("a (red:1.5) fox", None).tokens
+    weighted = encoders.encode("a (red:1.5) fox", TextOptions()).tokens
     torch.testing.assert_close(weighted[:, 2], empty[:, 2] + (plain[:, 2] - empty[:, 2]) * 1.5)
     for untouched in (0, 1, 3, 4):
         torch.testing.assert_close(weighted[:, untouched], plain[:, untouched])
 
 
 @torch.inference_mode()
-def test_breaks_and_length_add_chunks(encoders: TextEncoders) -> None:
-    assert encoders.encode("a fox <break> a boat", None).tokens.shape == (1, 2 * 77, 32)
-    assert encoders.encode("fox " * 160, None).tokens.shape == (1, 3 * 77, 32)
-    first = encoders.encode("a fox", None).tokens
-    torch.testing.assert_close(encoders.encode("a fox <break> a boat", None).tokens[:, :77], first)
+def test_breaks_and_length_add_chunks(encoders: ClipText) -> None:
+    assert encoders.encode("a fox <break> a boat", TextOptions()).tokens.shape == (1, 2 * 77, 32)
+    assert encoders.encode("fox " * 160, TextOptions()).tokens.shape == (1, 3 * 77, 32)
+    first = encoders.encode("a fox", TextOptions()).tokens
+    torch.testing.assert_close(encoders.encode("a fox <break> a boat", TextOptions()).tokens[:, :77], first)
 
 
 @torch.inference_mode()
-def test_an_embedding_is_remembered_until_the_weights_change(encoders: TextEncoders) -> None:
-    first = encoders.encode("a fox", None)
-    assert encoders.encode("a fox", None) is first
+def test_an_embedding_is_remembered_until_the_weights_change(encoders: ClipText) -> None:
+    first = encoders.encode("a fox", TextOptions())
+    assert encoders.encode("a fox", TextOptions()) is first
     encoders.state = ("some lora",)
-    assert encoders.encode("a fox", None) is not first
+    assert encoders.encode("a fox", TextOptions()) is not first
 
 
 @torch.inference_mode()
@@ -89,7 +90,7 @@ def test_xl_joins_both_encoders_and_pools_the_second(tiny: Mapping[str, Tiny], t
         ClipEncoder(model=model, device=CPU, pad=pad, default_layer=-2, normalise=False)
         for model, pad in zip(tiny[XL].text, (None, 0), strict=True)
     ]
-    made = TextEncoders(clips, tokenizer).encode("a fox", None)
+    made = ClipText(clips, tokenizer).encode("a fox", TextOptions())
     assert made.tokens.shape == (1, 77, 96)
     assert made.pooled.shape == (1, 64)
 

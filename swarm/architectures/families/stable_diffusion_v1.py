@@ -100,7 +100,7 @@ SD1 = Architecture(
     latent=SD1_LATENT,
     prediction="epsilon",
     pipeline="StableDiffusionPipeline",
-    adapter="swarm.engine.adapters.unet",
+    adapter="unet",
     text_encoders=("clip_l",),
     text_width=768,
 )

@@ -42,7 +42,7 @@ SDXL = Architecture(
     latent=SDXL_LATENT,
     prediction="epsilon",
     pipeline="StableDiffusionXLPipeline",
-    adapter="swarm.engine.adapters.unet",
+    adapter="unet",
     text_encoders=("clip_l", "clip_g"),
     text_width=2048,
 )

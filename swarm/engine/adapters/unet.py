@@ -3,38 +3,27 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from swarm.engine.adapters.unet_load import PIPELINES, load
+from swarm.engine.components import Adapter, Components, Row, kind_of
 from swarm.engine.device import Device
-from swarm.engine.loader import Components
+from swarm.engine.keys import unet_key
 from swarm.jobs.stage import Conditioning
 
 MOST_REPEATS = 4
 """Prompts are only brought to a common length that is at most this many times the longest of them."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Row:
-    """One line of a model call. `x`: (1, C, h, w) float32, scaled for the network. `timestep`: may lie between steps.
-
-    `size`: SDXL's six size numbers, empty for other families.
-    """
-
-    x: torch.Tensor
-    timestep: float
-    conditioning: Conditioning
-    size: tuple[float, ...] = ()
-
-
 class UnetDenoiser:
     """Calls the UNet of loaded components."""
 
     def __init__(self, components: Components, device: Device) -> None:
-        self._unet = components.unet
+        self._unet: Any = components.denoiser
         self._device = device
         self._told: tuple[list[tuple[Conditioning, tuple[float, ...]]], torch.Tensor, dict[str, Any]] | None = None
 
@@ -44,11 +33,16 @@ class UnetDenoiser:
             return ()
         return (height, width, 0, 0, height, width)
 
+    def together(self, rows: Sequence[Row]) -> list[list[int]]:
+        return alike(rows)
+
     def __call__(self, rows: Sequence[Row]) -> torch.Tensor:
         """The network's outputs for `rows` (same latent shape), in order: (n, C, h, w) float32."""
         tokens, added = self._conditions(rows)
         compute = self._device.compute
         x = torch.cat([row.x for row in rows]).to(compute)
+        if rows[0].concat is not None:
+            x = torch.cat([x, torch.cat([row.concat for row in rows if row.concat is not None]).to(x)], dim=1)
         if self._device.is_cuda:
             x = x.contiguous(memory_format=torch.channels_last)
         times = torch.tensor([row.timestep for row in rows], device=self._device.place)
@@ -86,14 +80,48 @@ def _repeated(tokens: torch.Tensor, length: int) -> torch.Tensor:
 
 def alike(rows: Sequence[Row]) -> list[list[int]]:
     """Positions of the rows that may share a call: those whose prompts have a short enough common length."""
-    calls: list[tuple[int, list[int]]] = []
+    calls: list[tuple[object, int, list[int]]] = []
     for position, row in sorted(enumerate(rows), key=lambda pair: -pair[1].conditioning.tokens.shape[1]):
-        own = int(row.conditioning.tokens.shape[1])
-        for number, (length, members) in enumerate(calls):
+        own, kind = int(row.conditioning.tokens.shape[1]), kind_of(row)
+        for number, (other, length, members) in enumerate(calls):
             longest = max(int(rows[member].conditioning.tokens.shape[1]) for member in members)
-            if (common := math.lcm(length, own)) <= MOST_REPEATS * longest:
-                calls[number] = (common, [*members, position])
+            if kind == other and (common := math.lcm(length, own)) <= MOST_REPEATS * longest:
+                calls[number] = (kind, common, [*members, position])
                 break
         else:
-            calls.append((own, [position]))
-    return [sorted(members) for _length, members in calls]
+            calls.append((kind, own, [position]))
+    return [sorted(members) for _kind, _length, members in calls]
+
+
+_BLOCK = re.compile(r"(input_blocks|output_blocks)_(\d+)_(\d+)_(.+)")
+_MIDDLE = re.compile(r"middle_block_(\d+)_(.+)")
+_LAYER_NUMBER = re.compile(r"(in_layers|out_layers|emb_layers)_(\d)")
+
+
+def lora_keys(key: str, unet: Any) -> tuple[str, ...]:
+    """A UNet module named as in the original layout, in diffusers' names; others as they are."""
+    dotted = None
+    if match := _BLOCK.fullmatch(key):
+        dotted = ".".join((match[1], match[2], match[3], _LAYER_NUMBER.sub(r"\1.\2", match[4])))
+    elif match := _MIDDLE.fullmatch(key):
+        dotted = ".".join(("middle_block", match[1], _LAYER_NUMBER.sub(r"\1.\2", match[2])))
+    if dotted is None:
+        return (key,)
+    # Only the end of the name is looked at by unet_key, so a stand-in for `.weight` completes it.
+    layers = int(unet.config.layers_per_block)
+    return ((unet_key(dotted + ".", layers) or dotted).rstrip(".").replace(".", "_"),)
+
+
+def row_width(unet: Any) -> int:
+    """Channels of the first level, whose maps are the largest."""
+    return int(unet.config.block_out_channels[0])
+
+
+ADAPTER = Adapter(
+    id="unet",
+    pipelines=PIPELINES,
+    load=load,
+    denoiser=UnetDenoiser,
+    lora_keys=lora_keys,
+    row_width=row_width,
+)

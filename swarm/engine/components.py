@@ -1,0 +1,216 @@
+"""What a loaded model of the batched tier is made of, and what a family has to say to be one: an Adapter.
+
+A new family is one adapter file in engine/adapters (and, where its text encoders or VAE are of a new kind, one file for
+those). Everything above speaks only in the types of this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from swarm.architectures.architecture import Architecture, LatentFormat
+from swarm.diffusion.sigmas import SigmaTable
+from swarm.engine.checkpoint import Checkpoint
+from swarm.engine.device import Device
+from swarm.jobs.job import ModelFile
+from swarm.jobs.stage import Conditioning, Control
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Row:
+    """One line of a model call. `x`: (1, C, h, w) float32, scaled for the network. `timestep`: may lie between steps.
+
+    `sigma`: the noise level it stands for. `size`: what `size_numbers` said of the picture. `concat`: (1, C', h, w)
+    channels beside x. `guidance`: what guidance-distilled models are told. `controls`: ControlNets at this step.
+    `variant`: a way to run the network that a feature asked for, the plain one is "".
+    """
+
+    x: torch.Tensor
+    timestep: float
+    sigma: float
+    conditioning: Conditioning
+    size: tuple[float, ...] = ()
+    concat: torch.Tensor | None = None
+    guidance: float | None = None
+    controls: tuple[Control, ...] = ()
+    variant: str = ""
+
+
+class Denoiser(Protocol):
+    """Calls a loaded network."""
+
+    def size_numbers(self, width: int, height: int) -> tuple[float, ...]:
+        """What the network is told about a picture's size in pixels; () for most families."""
+
+    def together(self, rows: Sequence[Row]) -> list[list[int]]:
+        """Positions of the rows that may share a call, each position once. All have the same latent size."""
+
+    def __call__(self, rows: Sequence[Row]) -> torch.Tensor:
+        """The network's outputs for rows of one entry of `together`, in order: (n, C, h, w) float32."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextOptions:
+    """How a prompt is encoded. `stop_at_layer`: -1 is the last layer, None the family's own choice. `embeddings`: files
+    of textual inversions the prompt may name, by name. `section`: which part of the prompt this is, for LoRA keys."""
+
+    stop_at_layer: int | None = None
+    embeddings: tuple[tuple[str, ModelFile], ...] = ()
+
+
+class TextEncoder(Protocol):
+    """A model's text encoders, as one. `state`: names the changes that are in their weights now (LoRAs, patches)."""
+
+    state: tuple[Any, ...]
+    calls: int
+    """How often a network was run; remembered prompts do not count."""
+
+    def encode(self, text: str, options: TextOptions) -> Conditioning:
+        """The conditioning of one prompt. The same text and options give the same object while it is remembered."""
+
+
+class Vae:
+    """A VAE that speaks in the model's latent scale: (encoded - shift) * scale. `factor`: pixels per latent cell."""
+
+    def __init__(self, module: Any, *, factor: int, latent: LatentFormat) -> None:
+        self.module = module
+        self.factor = factor
+        self.channels = int(getattr(module.config, "latent_channels", latent.channels))
+        self.scale = float(getattr(module.config, "scaling_factor", None) or latent.scale)
+        self.shift = float(getattr(module.config, "shift_factor", None) or latent.shift)
+        self.width = int(getattr(module.config, "block_out_channels", (128,))[0])
+        """Channels of the decoder's widest maps; memory is reckoned with it."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        found: torch.dtype = next(self.module.parameters()).dtype
+        return found
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """(n, C, h, w) in the model's scale to (n, 3, H, W), -1 to 1."""
+        pictures: torch.Tensor = self.module.decode((latents / self.scale + self.shift).to(self.dtype)).sample
+        return pictures
+
+    def encode(self, pictures: torch.Tensor) -> torch.Tensor:
+        """(n, 3, H, W), -1 to 1, to (n, C, h, w) float32. The posterior's mean, so a picture has one latent."""
+        encoded: torch.Tensor = self.module.encode(pictures.to(self.dtype)).latent_dist.mode().float()
+        return (encoded - self.shift) * self.scale
+
+    def enable_tiling(self, *, tile: int | None = None, overlap: int | None = None) -> None:
+        """Decode and encode in tiles from now on; `tile`, `overlap`: pixels, None for the VAE's own."""
+        self.module.enable_tiling()
+        if tile is not None and hasattr(self.module, "tile_sample_min_size"):
+            self.module.tile_sample_min_size = tile
+            self.module.tile_latent_min_size = max(1, tile // self.factor)
+            if overlap is not None:
+                self.module.tile_overlap_factor = min(0.9, overlap / tile)
+
+    def disable_tiling(self) -> None:
+        self.module.disable_tiling()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Source:
+    """Where a model is loaded from: a single file (`checkpoint`) or a diffusers folder (`folder`).
+
+    `architecture`: the family the catalog found. `parts`: files that complete or replace components, by slot.
+    """
+
+    file: ModelFile
+    device: Device
+    architecture: Architecture
+    checkpoint: Checkpoint | None
+    folder: Path | None
+    parts: Mapping[str, ModelFile]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Parts:
+    """What an adapter read, not yet on the device. `text_modules`: in the order LoRA files number them.
+
+    `noise`: entries of a diffusers scheduler config that differ from the family's (`prediction_type`, `flow_shift` …).
+    `family`: id of the family by what was found in the file, used when the catalog knew none.
+    """
+
+    denoiser: torch.nn.Module
+    vae: Vae
+    text: TextEncoder
+    text_modules: tuple[torch.nn.Module, ...]
+    noise: Mapping[str, Any] = field(default_factory=dict)
+    family: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Components:
+    """A loaded model. `bytes`: what its weights take."""
+
+    file: ModelFile
+    architecture: Architecture
+    adapter: Adapter
+    denoiser: torch.nn.Module
+    vae: Vae
+    text: TextEncoder
+    text_modules: tuple[torch.nn.Module, ...]
+    prediction: str
+    table: SigmaTable
+    latent: LatentFormat
+    bytes: int
+
+    @property
+    def vae_factor(self) -> int:
+        return self.vae.factor
+
+    @property
+    def modules(self) -> tuple[torch.nn.Module, ...]:
+        """All networks of it."""
+        return (self.denoiser, self.vae.module, *self.text_modules)
+
+    @property
+    def is_flow(self) -> bool:
+        return self.prediction == "flow"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapter:
+    """How the engine runs one kind of denoiser; `Architecture.adapter` names it by id.
+
+    `pipelines`: diffusers classes (of `model_index.json`) whose folders it runs, each with its family's id.
+    `load(source)`: reads the parts; raises BadInput with a sentence, and for a component that is in none of the files
+    one that names the file to get and the folder to put it in. `denoiser(components, device)`: made once per load.
+    `lora_keys(key, denoiser)`: a LoRA file's name for a module of the denoiser, dots as underscores and without its
+    prefix, in the modules' own names (underscores too); several where the file knows as one layer what the module has
+    as several, whose outputs then follow one another. The name itself when there is nothing to translate.
+    `row_width(denoiser)`: channels of the widest map of one row, for the memory estimate.
+    """
+
+    id: str
+    pipelines: Mapping[str, str] = field(default_factory=dict)
+    load: Callable[[Source], Parts]
+    denoiser: Callable[[Components, Device], Denoiser]
+    lora_keys: Callable[[str, torch.nn.Module], tuple[str, ...]] = lambda key, _module: (key,)
+    row_width: Callable[[torch.nn.Module], int] = lambda _module: 320
+
+
+def same_lengths(rows: Sequence[Row]) -> list[list[int]]:
+    """The plain `together`: rows whose prompts have one length, with the same kind of everything else."""
+    calls: dict[object, list[int]] = {}
+    for position, row in enumerate(rows):
+        key = (tuple(row.conditioning.tokens.shape[1:]), kind_of(row))
+        calls.setdefault(key, []).append(position)
+    return list(calls.values())
+
+
+def kind_of(row: Row) -> object:
+    """What rows of one call must have in common besides their prompts' length."""
+    return (
+        row.variant,
+        None if row.concat is None else tuple(row.concat.shape),
+        row.guidance is None,
+        tuple((control.file.path, control.mode) for control in row.controls),
+        tuple(sorted(row.conditioning.extra)),
+    )

@@ -1,0 +1,45 @@
+"""Device work that is no walk (upscalers, detectors), with the networks it needs kept while there is room."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from swarm.engine.decode import as_tensor, opened
+from swarm.engine.device import Device
+from swarm.media.image import Picture
+
+KEPT = 8
+"""Networks kept at most; they are small beside models."""
+
+
+class Errands:
+    """Tools for acts' own work (jobs.acts.WorkTools)."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._kept: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
+
+    @property
+    def device(self) -> torch.device:
+        return self._device.place
+
+    def keep(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        if key not in self._kept:
+            self._kept[key] = make()
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
+    def image(self, picture: Picture, *, width: int = 0, height: int = 0, mode: str = "RGB") -> torch.Tensor:
+        return as_tensor(opened(picture, width, height, mode))
+
+    def drop(self) -> bool:
+        """Forget what is kept; True if there was something."""
+        had, self._kept = bool(self._kept), OrderedDict()
+        self._device.give_back()
+        return had

@@ -1,0 +1,73 @@
+"""A picture from its job to its pixels: the base walk, then what the acts of its request do, then decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any, TypeAlias
+
+import torch
+
+from swarm.engine.decode import as_pixels
+from swarm.engine.memory import model_of
+from swarm.features.core import STEPS
+from swarm.jobs.acts import Act, Ask, Decode, Making, Sample
+from swarm.jobs.job import Job
+from swarm.jobs.stage import Pass
+from swarm.media.image import Pixels
+
+BASE_SECTIONS = (-1, 0)
+"""Sections whose LoRAs act in the base walk: those that act everywhere and those in no section (swarm-t2i 9.15)."""
+
+Run: TypeAlias = Generator[Ask, Any, list[Pixels]]
+"""Yields asks, is sent answers, returns the pictures: extras first, the result last."""
+
+
+def base_pass(job: Job, index: int, acts: Sequence[Act]) -> Pass:
+    """The walk a picture begins with, as the acts that follow want it. Raises BadInput when the job names no model."""
+    of = Pass(
+        input=job.input,
+        model=model_of(job),
+        seed=job.seeds[index],
+        loras=tuple(use for use in job.loras if use.section in BASE_SECTIONS),
+        parts=job.parts,
+        files=job.files,
+        variation_seed=job.variation_seeds[index] if job.variation_seeds else None,
+    )
+    for act in acts:
+        if act.prepare is not None:
+            of = act.prepare(of)
+    return of
+
+
+def active_acts(acts: Sequence[Act], job: Job) -> list[Act]:
+    """What happens to the job's pictures after their base walk, in order."""
+    return [act for act in sorted(acts, key=lambda act: (act.order, act.id)) if job.input.has(act.when)]
+
+
+def planned_steps(job: Job, acts: Sequence[Act]) -> int:
+    """How many steps a picture of the job will take, as far as it can be told beforehand."""
+    return max(0, job.input.get(STEPS)) + sum(act.steps(job.input) for act in acts)
+
+
+def make(job: Job, index: int, base: Pass, acts: Sequence[Act]) -> Run:
+    """One picture of a job."""
+    making = Making(job=job, index=index, base=base)
+    answer = yield Sample(of=base)
+    if isinstance(answer, Pixels):
+        if not acts:
+            return [answer]
+        making.image = _image_of(answer)
+    else:
+        making.latent = answer
+    for act in acts:
+        yield from act.run(making)
+    if making.image is not None:
+        return [*making.extras, *as_pixels(making.image)]
+    result = yield Decode(latent=making.latent, of=making.base, as_pixels=True)
+    return [*making.extras, result]
+
+
+def _image_of(pixels: Pixels) -> torch.Tensor:
+    shape = pixels.height, pixels.width, len(pixels.data) // (pixels.width * pixels.height)
+    levels = torch.frombuffer(bytearray(pixels.data), dtype=torch.uint8).reshape(shape)
+    return levels.permute(2, 0, 1)[None].float() / 255.0

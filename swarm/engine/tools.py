@@ -1,0 +1,54 @@
+"""What the engine does for stage functions (jobs.stage.StageTools)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import torch
+
+from swarm.engine.components import Components
+from swarm.engine.decode import as_tensor, encode, noisy, opened
+from swarm.engine.device import Device
+from swarm.engine.prompts import text_options
+from swarm.jobs.stage import Conditioning, Pass
+from swarm.media.image import Picture, Pixels
+
+Predict: TypeAlias = Callable[[torch.Tensor, float, Conditioning, str], torch.Tensor]
+"""`predict(x, sigma, conditioning, variant)`: the clean latent, by a model call of its own."""
+
+
+class Tools:
+    """Tools for one walk."""
+
+    def __init__(self, components: Components, device: Device, of: Pass, predict: Predict) -> None:
+        self._components = components
+        self._device = device
+        self._of = of
+        self._predict = predict
+
+    @property
+    def family(self) -> str:
+        return self._components.architecture.compat.id
+
+    def encode_picture(
+        self, picture: Picture, *, width: int, height: int, noise: float, noise_seed: int
+    ) -> torch.Tensor:
+        image = noisy(self.image(picture, width=width, height=height), noise, noise_seed)
+        return self.encode_tensor(image)
+
+    def encode_tensor(self, image: torch.Tensor) -> torch.Tensor:
+        return encode(self._components, self._device, image)
+
+    def image(self, picture: Picture, *, width: int, height: int, mode: str = "RGB") -> torch.Tensor:
+        return as_tensor(opened(picture, width, height, mode))
+
+    def pixels(self, picture: Picture, *, width: int, height: int) -> Pixels:
+        image = opened(picture, width, height)
+        return Pixels(width=width, height=height, mode="RGB", data=image.tobytes())
+
+    def encode_text(self, text: str) -> Conditioning:
+        return self._components.text.encode(text, text_options(self._of))
+
+    def predict(self, x: torch.Tensor, sigma: float, conditioning: Conditioning, *, variant: str = "") -> torch.Tensor:
+        return self._predict(x, sigma, conditioning, variant)
