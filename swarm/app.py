@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
@@ -39,6 +40,7 @@ from swarm.accounts.userdata import UserData
 from swarm.api.dispatch import ApiRoute, Dispatch
 from swarm.api.guard import Guard
 from swarm.api.hosts import machine_names
+from swarm.api.openapi import openapi
 from swarm.api.route import Route
 from swarm.architectures.architecture import Architecture
 from swarm.backends.backend import BackendType
@@ -64,6 +66,7 @@ from swarm.extend.load import load_extensions
 from swarm.generation.choices import Shop
 from swarm.generation.service import GenerationService
 from swarm.generation.spine import Spine
+from swarm.jobs.needs import Need
 from swarm.lock import FolderLock
 from swarm.outputs.history import History
 from swarm.outputs.index import HistoryIndex
@@ -98,6 +101,7 @@ class Declarations:
     permissions: Registry[Permission]
     params: ParamRegistry
     tags: Registry[PromptTag]
+    needs: Registry[Need]
     samplers: Registry[Sampler]
     schedules: Registry[Schedule]
     architectures: Registry[Architecture]
@@ -120,6 +124,7 @@ def collect_declarations(extensions: Sequence[ModuleType]) -> Declarations:
         permissions=all_of(Permission, swarm.access),
         params=ParamRegistry.of(all_of(Param, swarm.features)),
         tags=all_of(PromptTag, swarm.prompt.tags),
+        needs=all_of(Need, swarm.features),
         samplers=all_of(Sampler, swarm.diffusion.samplers),
         schedules=all_of(Schedule, swarm.diffusion.schedules),
         architectures=all_of(Architecture, swarm.architectures.families),
@@ -209,6 +214,7 @@ def make_spine(known: Declarations, stores: Stores, pool: BackendPool) -> Spine:
         settings=lambda: stores.settings.current,
         params=known.params,
         tags=known.tags,
+        needs=known.needs,
         shop=Shop(
             catalog=stores.catalog,
             samplers=known.samplers,
@@ -287,6 +293,7 @@ def make_state(options: LaunchOptions, known: Declarations, stores: Stores, arou
         dispatch=spine.dispatch,
         generation=GenerationService(spine),
         routes=known.routes,
+        openapi=partial(openapi, known.routes, version=__version__),
         choices_for=spine.shop.for_user,
         clock=time.time,
         version=__version__,

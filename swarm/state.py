@@ -17,6 +17,7 @@ from swarm.architectures.architecture import Architecture
 from swarm.backends.backend import BackendType
 from swarm.backends.dispatch import Dispatcher
 from swarm.backends.pool import BackendPool
+from swarm.base.json import JsonObject
 from swarm.base.logs import LogBuffer
 from swarm.base.machine import Machine
 from swarm.base.registry import Registry
@@ -41,7 +42,10 @@ from swarm.settings.server import ServerSettings
 
 @dataclass(frozen=True, kw_only=True)
 class AppState:
-    """Everything a handler may use. `routes`: the registry of api.route.Route, a floor above, hence untyped."""
+    """Everything a handler may use. `routes`: the registry of api.route.Route, a floor above, hence untyped.
+
+    `openapi`: makes the reference of the API, for programs and people.
+    """
 
     options: LaunchOptions
     settings_store: SettingsStore
@@ -69,6 +73,7 @@ class AppState:
     dispatch: Dispatcher
     generation: GenerationService
     routes: Any
+    openapi: Callable[[], JsonObject]
     choices_for: Callable[[User], ServerChoices]
     clock: Callable[[], float]
     version: str

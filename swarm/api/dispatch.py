@@ -252,6 +252,8 @@ class ApiRoute(BaseRoute):
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         if scope["type"] not in ("http", "websocket"):
             return Match.NONE, {}
+        if scope.get("method") in ("GET", "HEAD") and scope["path"].lower() == _PREFIX:
+            return Match.NONE, {}  # the page that explains the API
         head = scope["path"][: len(_PREFIX) + 1].lower()
         return (Match.FULL, {}) if head in (_PREFIX, f"{_PREFIX}/") else (Match.NONE, {})
 

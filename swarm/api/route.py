@@ -6,7 +6,7 @@
 
 The handler's parameters after `call` are the wire's parameters: exact names, types str int float bool list[str] or
 `Body` (the whole body minus session_id). A WebSocket route takes `socket: ApiSocket` right after `call` and may
-return None.
+return None. `answers=` says what shape the answer has (see `shapes`); for sockets, that of each message.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any, NewType, Protocol, TypeAlias
 
 from swarm.access.permission import Permission
 from swarm.accounts.session import Session
+from swarm.api.shapes import Shape
 from swarm.base.json import Json, JsonObject
 from swarm.state import AppState
 
@@ -58,7 +59,10 @@ class Call:
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """One API route. `touches`: the call counts as use of the session and user (the wire's "user update" flag)."""
+    """One API route. `touches`: the call counts as use of the session and user (the wire's "user update" flag).
+
+    `answers`: the shape of its answer when nothing is wrong; None for any object.
+    """
 
     name: str
     handler: Handler
@@ -67,6 +71,7 @@ class Route:
     touches: bool
     sessionless: bool
     doc: str
+    answers: Shape = None
 
     @property
     def id(self) -> str:
@@ -80,6 +85,7 @@ def route(
     websocket: bool = False,
     touches: bool = False,
     sessionless: bool = False,
+    answers: Shape = None,
 ) -> Callable[[Handler], Route]:
     """Declare `handler` as the API route `name` (spelled as on the wire; matched in any case)."""
 
@@ -92,6 +98,7 @@ def route(
             touches=touches,
             sessionless=sessionless,
             doc=(handler.__doc__ or "").strip(),
+            answers=answers,
         )
 
     return declare

@@ -54,6 +54,11 @@ class Catalog:
         self.refreshed_at = 0.0
 
     @property
+    def roots(self) -> tuple[Path, ...]:
+        """Where model folders are; the first is where new files go."""
+        return self._roots
+
+    @property
     def architectures(self) -> Mapping[str, Architecture]:
         """Every class a model may be of, by id."""
         return self._architectures

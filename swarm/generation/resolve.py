@@ -17,6 +17,7 @@ from swarm.features.resolution import HEIGHT, WIDTH, resolved_size
 from swarm.features.special_logic import special_logic, wildcard_seed
 from swarm.features.swarm import WILDCARD_SEED
 from swarm.generation.choices import ServerChoices
+from swarm.generation.files import gathered, named_models
 from swarm.generation.plan import Plan, batch_seeds
 from swarm.generation.spine import Spine
 from swarm.jobs.job import Job, LoraUse
@@ -48,17 +49,23 @@ def resolve(plan: Plan, user: User, spine: Spine) -> Resolved:
     model = _model(input, spine.catalog)
     loras, lora_entries = _loras(input, spine.catalog)
     seeds, variation_seeds = batch_seeds(input, plan.batch)
+    file = spine.catalog.model_file(model)
+    named = named_models(input, spine.params.params.values(), spine.catalog)
+    found = gathered(input, file, named, spine.needs.values(), spine.catalog)
     job = Job(
         id=plan.id,
         input=input,
-        model=spine.catalog.model_file(model),
+        model=file,
         loras=loras,
+        parts=found.parts,
+        files=found.files,
         seeds=seeds,
         variation_seeds=variation_seeds,
         wants_previews=not input.get(NO_PREVIEWS),
         user_id=user.id,
     )
-    used = ((MODEL.id, model), *((LORAS.id, entry) for entry in lora_entries))
+    others = ((param.id, entry) for param, entry in named)
+    used = ((MODEL.id, model), *((LORAS.id, entry) for entry in lora_entries), *others)
     date = plan.moment.time.strftime("%Y-%m-%d")
     return Resolved(job=job, models=used, extra={"date": date, **extra, **input.extra})
 

@@ -16,6 +16,7 @@ from swarm.base.hooks import Hooks
 from swarm.base.registry import Registry
 from swarm.catalog.catalog import Catalog
 from swarm.generation.choices import Shop
+from swarm.jobs.needs import Need
 from swarm.outputs.store import OutputStore
 from swarm.params.registry import ParamRegistry
 from swarm.prompt.tag import PromptTag, Wildcards
@@ -33,6 +34,7 @@ class Spine:
     settings: Callable[[], ServerSettings]
     params: ParamRegistry
     tags: Registry[PromptTag]
+    needs: Registry[Need]
     shop: Shop
     presets: PresetTexts
     catalog: Catalog

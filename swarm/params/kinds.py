@@ -188,10 +188,14 @@ class Dropdown(Param[str]):
 
 @dataclass(frozen=True, kw_only=True)
 class Model(Param[str]):
-    """A model of the set `subtype`; the value is its full name with extension. Empty text and `(None)` unset it."""
+    """A model of the set `subtype`; the value is its full name with extension. Empty text and `(None)` unset it.
+
+    `slot`: the component of the main model that it replaces (`vae`, `t5xxl` …), "" for a model of its own.
+    """
 
     default: str = ""
     subtype: str | None = "Stable-Diffusion"
+    slot: str = ""
 
     @property
     def type_name(self) -> str:

@@ -11,17 +11,22 @@ from swarm.access.permissions import (
     VIEW_BACKENDS_LIST,
 )
 from swarm.api.route import Body, Call, JsonObject, route
+from swarm.api.shapes import ANY, Map
 from swarm.backends.wire import backend_list, backend_object, type_list
 from swarm.base.errors import BadInput
 
 
-@route("ListBackendTypes", permission=VIEW_BACKENDS_LIST)
+@route(
+    "ListBackendTypes",
+    permission=VIEW_BACKENDS_LIST,
+    answers={"list": [{"id": str, "name": str, "description": str, "settings": [Map(ANY)], "is_standard": bool}]},
+)
 async def list_backend_types(call: Call) -> JsonObject:
     """The kinds of backend there are, each with the form of its settings."""
     return {"list": type_list(call.state.pool.types)}
 
 
-@route("ListBackends", permission=VIEW_BACKENDS_LIST)
+@route("ListBackends", permission=VIEW_BACKENDS_LIST, answers=Map(Map(ANY)))
 async def list_backends(call: Call, nonreal: bool = False, full_data: bool = False) -> JsonObject:
     """Every backend by its id. `full_data` adds the model each one holds. Secret settings are masked.
 
@@ -30,14 +35,14 @@ async def list_backends(call: Call, nonreal: bool = False, full_data: bool = Fal
     return backend_list(call.state.pool.instances(), call.state.clock(), full=full_data)
 
 
-@route("AddNewBackend", permission=ADD_REMOVE_BACKENDS, touches=True)
+@route("AddNewBackend", permission=ADD_REMOVE_BACKENDS, touches=True, answers=Map(ANY))
 async def add_new_backend(call: Call, type_id: str) -> JsonObject:
     """Make a backend with default settings and start it; answers the new backend."""
     instance = await call.state.pool.add(type_id)
     return backend_object(instance, call.state.clock())
 
 
-@route("EditBackend", permission=EDIT_BACKENDS, touches=True)
+@route("EditBackend", permission=EDIT_BACKENDS, touches=True, answers=Map(ANY))
 async def edit_backend(call: Call, raw: Body, backend_id: int, title: str, new_id: int = -1) -> JsonObject:
     """Change the title, settings and, with `new_id`, the id of a backend once it is free, and start it anew.
 
@@ -50,27 +55,27 @@ async def edit_backend(call: Call, raw: Body, backend_id: int, title: str, new_i
     return backend_object(instance, call.state.clock())
 
 
-@route("DeleteBackend", permission=ADD_REMOVE_BACKENDS, touches=True)
+@route("DeleteBackend", permission=ADD_REMOVE_BACKENDS, touches=True, answers={"result": str})
 async def delete_backend(call: Call, backend_id: int) -> JsonObject:
     """Stop a backend once it is free and forget it."""
     existed = await call.state.pool.delete(backend_id)
     return {"result": "Deleted." if existed else "Already didn't exist."}
 
 
-@route("ToggleBackend", permission=TOGGLE_BACKENDS, touches=True)
+@route("ToggleBackend", permission=TOGGLE_BACKENDS, touches=True, answers={"result": str})
 async def toggle_backend(call: Call, backend_id: int, enabled: bool) -> JsonObject:
     """Switch a backend on or off, once it is free."""
     changed = await call.state.pool.toggle(backend_id, enabled)
     return {"result": "Success." if changed else "No change."}
 
 
-@route("RestartBackends", permission=RESTART_BACKENDS, touches=True)
+@route("RestartBackends", permission=RESTART_BACKENDS, touches=True, answers={"result": str, "count": int})
 async def restart_backends(call: Call, backend: str = "all") -> JsonObject:
     """Stop and start again all backends that run or have failed, or the one with this id; `count` says how many."""
     return {"result": "Success.", "count": await call.state.pool.restart(backend)}
 
 
-@route("FreeBackendMemory", permission=CONTROL_MEM_CLEAN, touches=True)
+@route("FreeBackendMemory", permission=CONTROL_MEM_CLEAN, touches=True, answers={"result": bool, "count": int})
 async def free_backend_memory(call: Call, system_ram: bool = False, backend: str = "all") -> JsonObject:
     """Ask running backends to give back device memory, and with `system_ram` host memory too."""
     count = await call.state.pool.free_memory(system_ram=system_ram, backend=backend)

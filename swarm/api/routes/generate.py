@@ -10,6 +10,7 @@ from anyio.abc import TaskGroup
 
 from swarm.access.permissions import BASIC_IMAGE_GENERATION, FUNDAMENTAL_GENERATE_TAB_ACCESS
 from swarm.api.route import ApiSocket, Body, Call, SocketGone, route
+from swarm.api.shapes import STATUS, SUCCESS
 from swarm.base.errors import BadInput
 from swarm.base.json import JsonObject
 from swarm.generation.events import Failure, GenerationEvent, ImageSaved
@@ -23,7 +24,7 @@ MOST_COUNTED = 10_000
 """What a request may say for `images`; a refused request that says more must not spoil the numbers of the next."""
 
 
-@route("GenerateText2Image", permission=BASIC_IMAGE_GENERATION, touches=True)
+@route("GenerateText2Image", permission=BASIC_IMAGE_GENERATION, touches=True, answers={"images": [str]})
 async def generate(call: Call, images: int, body: Body) -> JsonObject:
     """Make pictures and answer when all are saved: `{"images": [url, …]}`, or the first error as `{"error": …}`.
 
@@ -47,7 +48,7 @@ async def generate_ws(call: Call, socket: ApiSocket, images: int, body: Body) ->
     return await SocketRequests(call, socket).serve(body, images)
 
 
-@route("InterruptAll", permission=BASIC_IMAGE_GENERATION, touches=True)
+@route("InterruptAll", permission=BASIC_IMAGE_GENERATION, touches=True, answers=SUCCESS)
 async def interrupt_all(call: Call, other_sessions: bool = False) -> JsonObject:
     """Stop everything this session has asked for (or all sessions of the user). Later requests are unaffected."""
     if other_sessions:
@@ -57,13 +58,18 @@ async def interrupt_all(call: Call, other_sessions: bool = False) -> JsonObject:
     return {"success": True}
 
 
-@route("GetCurrentStatus", permission=FUNDAMENTAL_GENERATE_TAB_ACCESS)
+@route("GetCurrentStatus", permission=FUNDAMENTAL_GENERATE_TAB_ACCESS, answers=STATUS)
 async def get_current_status(call: Call) -> JsonObject:
     """The session's counters, the state of the backends, and the features they support."""
     return call.state.generation.status(call.caller.id)
 
 
-@route("AddImageToHistory", permission=BASIC_IMAGE_GENERATION, touches=True)
+@route(
+    "AddImageToHistory",
+    permission=BASIC_IMAGE_GENERATION,
+    touches=True,
+    answers={"images": [{"image": str, "batch_index": str, "request_id": str, "metadata": str}]},
+)
 async def add_image_to_history(call: Call, image: str, body: Body) -> JsonObject:
     """Save a picture (a data URL) as if it had been generated with the parameters beside it."""
     params = {key: value for key, value in body.items() if key != "image"}

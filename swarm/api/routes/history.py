@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from swarm.access.permissions import USER_DELETE_IMAGE, USER_STAR_IMAGES, VIEW_IMAGE_HISTORY
 from swarm.api.route import Call, route
+from swarm.api.shapes import SUCCESS, Null
 from swarm.base.json import JsonObject
 from swarm.base.tasks import to_thread
 from swarm.outputs.history import Listing
 
 
-@route("ListImages", permission=VIEW_IMAGE_HISTORY)
+@route(
+    "ListImages",
+    permission=VIEW_IMAGE_HISTORY,
+    answers={"folders": [str], "files": [{"src": str, "metadata": Null(str)}]},
+)
 async def list_images(call: Call, path: str, depth: int, sortBy: str = "Name", sortReverse: bool = False) -> JsonObject:
     """The caller's pictures below `path`, newest names first, with their metadata, and the folders down to `depth`.
 
@@ -29,14 +34,14 @@ async def list_images(call: Call, path: str, depth: int, sortBy: str = "Name", s
     return await to_thread(call.state.history.list, wanted)
 
 
-@route("DeleteImage", permission=USER_DELETE_IMAGE, touches=True)
+@route("DeleteImage", permission=USER_DELETE_IMAGE, touches=True, answers=SUCCESS)
 async def delete_image(call: Call, path: str) -> JsonObject:
     """Delete one of the caller's pictures, with the files that belong to it. A starred copy stays."""
     await to_thread(call.state.outputs.delete, call.caller.user.id, path)
     return {"success": True}
 
 
-@route("ToggleImageStarred", permission=USER_STAR_IMAGES, touches=True)
+@route("ToggleImageStarred", permission=USER_STAR_IMAGES, touches=True, answers={"new_state": bool})
 async def toggle_image_starred(call: Call, path: str) -> JsonObject:
     """Star one of the caller's pictures (a copy goes to the folder `Starred`), or take the star away."""
     user = call.caller.user

@@ -4,33 +4,37 @@ from __future__ import annotations
 
 from swarm.access.permissions import AUTOMATED_CONTROL, INSTALL, RESTART, SHUTDOWN
 from swarm.api.route import Call, route
+from swarm.api.shapes import SUCCESS, Map, Shape
 from swarm.base.errors import Refused
 from swarm.base.json import JsonObject
 
 NO_UPDATES = "This server does not update itself. Stop it, update its folder, and start it again."
 
+_UPDATE: Shape = {"count": int, "preview": [str]}
+UPDATES: Shape = {"server?": _UPDATE, "extensions": Map(_UPDATE), "backends": Map(_UPDATE)}
 
-@route("ShutdownServer", permission=SHUTDOWN, touches=True)
+
+@route("ShutdownServer", permission=SHUTDOWN, touches=True, answers=SUCCESS)
 async def shutdown_server(call: Call) -> JsonObject:
     """Stop the server half a second after the answer, as SIGTERM does. Unfinished jobs go on at the next start."""
     call.state.stopping.ask()
     return {"success": True}
 
 
-@route("AdminTakeControl", permission=AUTOMATED_CONTROL, touches=True)
+@route("AdminTakeControl", permission=AUTOMATED_CONTROL, touches=True, answers=SUCCESS)
 async def admin_take_control(call: Call) -> JsonObject:
     """Say that a program still looks after this server. With `--require-control-within` it stops when nobody does."""
     call.state.stopping.control()
     return {"success": True}
 
 
-@route("CheckForUpdates", permission=RESTART)
+@route("CheckForUpdates", permission=RESTART, answers=UPDATES)
 async def check_for_updates(call: Call) -> JsonObject:
     """No updates are looked for. The answer has no `server`, which is the wire's way to say that nobody could check."""
     return {"extensions": {}, "backends": {}}
 
 
-@route("UpdateAndRestart", permission=RESTART, touches=True)
+@route("UpdateAndRestart", permission=RESTART, touches=True, answers={"success": bool, "result": str})
 async def update_and_restart(
     call: Call,
     doUpdateServer: bool = False,

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from swarm.access.permissions import VIEW_LOGS
 from swarm.api.route import Body, Call, route
+from swarm.api.shapes import Map, Shape
 from swarm.base.errors import BadInput, Refused
 from swarm.base.json import Json, JsonObject
 from swarm.base.logs import LEVELS, LogBuffer, LogLine
@@ -20,14 +21,21 @@ _COLOURS = {
     "Error": "#FF0000",
 }
 
+LOG_TYPE: Shape = {"name": str, "color": str, "identifier": str}
+LOG_LINE: Shape = {"sequence_id": int, "time": str, "message": str}
 
-@route("ListLogTypes", permission=VIEW_LOGS)
+
+@route("ListLogTypes", permission=VIEW_LOGS, answers={"types_available": [LOG_TYPE]})
 async def list_log_types(call: Call) -> JsonObject:
     """The kinds of line: `{"types_available": [{"name": "Info", "color": "#00FFFF", "identifier": ""}, …]}`."""
     return {"types_available": _types()}
 
 
-@route("ListRecentLogMessages", permission=VIEW_LOGS)
+@route(
+    "ListRecentLogMessages",
+    permission=VIEW_LOGS,
+    answers={"types_available": [LOG_TYPE], "last_sequence_id": int, "data": Map([LOG_LINE])},
+)
 async def list_recent_log_messages(call: Call, types: list[str], body: Body) -> JsonObject:
     """The latest lines of the kinds named in `types`, oldest first, at most 1024 of each; secrets are left out.
 

@@ -9,6 +9,7 @@ import anyio
 from swarm.access.permissions import DOWNLOAD_MODELS, EDIT_MODEL_METADATA
 from swarm.accounts.api_keys import KEY_TYPES
 from swarm.api.route import ApiSocket, Call, SocketGone, route
+from swarm.api.shapes import ANY
 from swarm.base.errors import BadInput, Refused, UserError
 from swarm.base.json import JsonObject
 from swarm.base.tasks import to_thread
@@ -66,7 +67,7 @@ async def _stop_when_told(socket: ApiSocket, scope: anyio.CancelScope) -> None:
     scope.cancel()
 
 
-@route("ForwardMetadataRequest", permission=EDIT_MODEL_METADATA)
+@route("ForwardMetadataRequest", permission=EDIT_MODEL_METADATA, answers={"response": ANY})
 async def forward_metadata_request(call: Call, url: str) -> JsonObject:
     """Ask Civitai about a model, for pages that may not do so themselves: `{"response": {…}}`."""
     if url.startswith("https://civitai.com/"):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from swarm.access.permissions import DELETE_MODELS, EDIT_MODEL_METADATA
 from swarm.api.route import Call, route
 from swarm.api.routes.wildcards import CLEAR, given_picture
+from swarm.api.shapes import ANY, SUCCESS, Map, Null
 from swarm.base.data_url import make_data_url
 from swarm.base.errors import BadInput, NotFound
 from swarm.base.json import JsonObject
@@ -17,7 +18,7 @@ from swarm.media.formats import thumbnail
 from swarm.state import AppState
 
 
-@route("EditModelMetadata", permission=EDIT_MODEL_METADATA)
+@route("EditModelMetadata", permission=EDIT_MODEL_METADATA, answers=SUCCESS)
 async def edit_model_metadata(
     call: Call,
     model: str,
@@ -58,14 +59,14 @@ async def edit_model_metadata(
     return {"success": True}
 
 
-@route("GetModelHeaders", permission=EDIT_MODEL_METADATA)
+@route("GetModelHeaders", permission=EDIT_MODEL_METADATA, answers={"headers": Map(ANY)})
 async def get_model_headers(call: Call, model: str, subtype: str = CHECKPOINTS) -> JsonObject:
     """The header of a model file, `__metadata__` included: `{"headers": {…}}`. `model`: with its extension."""
     _check(call.state, subtype, model)
     return {"headers": await to_thread(call.state.editor.headers, subtype, model)}
 
 
-@route("GetModelHash", permission=EDIT_MODEL_METADATA)
+@route("GetModelHash", permission=EDIT_MODEL_METADATA, answers={"hash": Null(str)})
 async def get_model_hash(call: Call, modelName: str, subtype: str = CHECKPOINTS) -> JsonObject:
     """The SHA-256 of a model's tensors, computed if it is not known: `{"hash": "0x…"}`, null for formats without."""
     _check(call.state, subtype, modelName)
@@ -75,7 +76,7 @@ async def get_model_hash(call: Call, modelName: str, subtype: str = CHECKPOINTS)
     return {"hash": await to_thread(call.state.catalog.model_hash, entry)}
 
 
-@route("DeleteModel", permission=DELETE_MODELS)
+@route("DeleteModel", permission=DELETE_MODELS, answers=SUCCESS)
 async def delete_model(call: Call, modelName: str, subtype: str = CHECKPOINTS) -> JsonObject:
     """Move a model, its sidecars and previews to the trash folder: `{"success": true}`."""
     _check(call.state, subtype, modelName)
@@ -83,7 +84,7 @@ async def delete_model(call: Call, modelName: str, subtype: str = CHECKPOINTS) -
     return {"success": True}
 
 
-@route("RenameModel", permission=DELETE_MODELS)
+@route("RenameModel", permission=DELETE_MODELS, answers=SUCCESS)
 async def rename_model(call: Call, oldName: str, newName: str, subtype: str = CHECKPOINTS) -> JsonObject:
     """Rename a model, its sidecars and previews; `newName` may name another sub-folder: `{"success": true}`."""
     _check(call.state, subtype, oldName)

@@ -6,6 +6,7 @@ import logging
 
 from swarm.access.permissions import FUNDAMENTAL_MODEL_ACCESS, LOAD_MODELS_NOW
 from swarm.api.route import ApiSocket, Call, route
+from swarm.api.shapes import ANY, SUCCESS, Map
 from swarm.backends.backend import BackendStatus
 from swarm.base.errors import BadInput, NotFound
 from swarm.base.json import Json, JsonObject
@@ -23,7 +24,7 @@ from swarm.state import AppState
 logger = logging.getLogger(__name__)
 
 
-@route("ListModels", permission=FUNDAMENTAL_MODEL_ACCESS)
+@route("ListModels", permission=FUNDAMENTAL_MODEL_ACCESS, answers={"folders": [str], "files": [Map(ANY)]})
 async def list_models(
     call: Call,
     path: str,
@@ -52,7 +53,7 @@ async def list_models(
     return {"folders": list(listing.folders), "files": files}
 
 
-@route("DescribeModel", permission=FUNDAMENTAL_MODEL_ACCESS)
+@route("DescribeModel", permission=FUNDAMENTAL_MODEL_ACCESS, answers={"model": Map(ANY)})
 async def describe_model(call: Call, modelName: str, subtype: str = CHECKPOINTS) -> JsonObject:
     """All that is known of one model, its preview as a data URL: `{"model": model}`; of a wildcard list at the root."""
     _check_set(call.state.catalog, subtype)
@@ -65,7 +66,7 @@ async def describe_model(call: Call, modelName: str, subtype: str = CHECKPOINTS)
     return {"model": described}
 
 
-@route("ListLoadedModels", permission=FUNDAMENTAL_MODEL_ACCESS)
+@route("ListLoadedModels", permission=FUNDAMENTAL_MODEL_ACCESS, answers={"models": [Map(ANY)]})
 async def list_loaded_models(call: Call) -> JsonObject:
     """The models that backends have ready: `{"models": [model, …]}`."""
     loaded = _loaded(call.state)
@@ -73,7 +74,7 @@ async def list_loaded_models(call: Call) -> JsonObject:
     return {"models": await to_thread(_objects, call.state, entries, data_images=False)}
 
 
-@route("SelectModel", permission=LOAD_MODELS_NOW, touches=True)
+@route("SelectModel", permission=LOAD_MODELS_NOW, touches=True, answers=SUCCESS)
 async def select_model(call: Call, model: str, backendId: str | None = None) -> JsonObject:
     """Load a model now, on every running backend or only the one named: `{"success": true}`."""
     file = _chosen(call.state, model)

@@ -12,6 +12,7 @@ import anyio
 from swarm.access.permissions import CONTROL_MODEL_REFRESH, FUNDAMENTAL_GENERATE_TAB_ACCESS
 from swarm.accounts.userdata import PARAM_EDITS
 from swarm.api.route import Call, route
+from swarm.api.shapes import ANY, Map, Shape
 from swarm.architectures.architecture import wire_classes, wire_compat_classes
 from swarm.base.json import JsonObject
 from swarm.base.tasks import to_thread
@@ -42,8 +43,17 @@ class _Looks:
 # Kept by catalog, so that two apps in one process share nothing.
 _looks: WeakKeyDictionary[Catalog, _Looks] = WeakKeyDictionary()
 
+T2I_PARAMS: Shape = {
+    "list": [Map(ANY)],
+    "groups": [Map(ANY)],
+    "models": Map([ANY]),
+    "model_classes": Map(ANY),
+    "wildcards": [str],
+    "param_edits": ANY,
+}
 
-@route("ListT2IParams", permission=FUNDAMENTAL_GENERATE_TAB_ACCESS)
+
+@route("ListT2IParams", permission=FUNDAMENTAL_GENERATE_TAB_ACCESS, answers=T2I_PARAMS)
 async def list_t2i_params(call: Call) -> JsonObject:
     """Every parameter this user may set, their groups, and all models by set, with the classes of models known here."""
     state, user = call.state, call.caller.user
@@ -60,7 +70,7 @@ async def list_t2i_params(call: Call) -> JsonObject:
     }
 
 
-@route("TriggerRefresh", permission=FUNDAMENTAL_GENERATE_TAB_ACCESS, touches=True)
+@route("TriggerRefresh", permission=FUNDAMENTAL_GENERATE_TAB_ACCESS, touches=True, answers=T2I_PARAMS)
 async def trigger_refresh(call: Call, strong: bool = True, refreshType: str = "") -> JsonObject:
     """Look at the model folders again, then answer as `ListT2IParams` does.
 

@@ -8,6 +8,7 @@ from itertools import count
 from swarm.access.permissions import FUNDAMENTAL_GENERATE_TAB_ACCESS, MANAGE_PRESETS
 from swarm.accounts.presets import PLACEHOLDER, Preset, PresetStore
 from swarm.api.route import Call, route
+from swarm.api.shapes import SUCCESS, Map, Shape
 from swarm.base.data_url import make_data_url, parse_data_url
 from swarm.base.errors import BadInput
 from swarm.base.json import Json, JsonObject
@@ -25,7 +26,17 @@ def listed(preset: Preset, edit_id: int) -> JsonObject:
     return preset.to_wire(own if preset.has_preview else PLACEHOLDER)
 
 
-@route("ExportUserPresets", permission=FUNDAMENTAL_GENERATE_TAB_ACCESS)
+PRESET: Shape = {
+    "author": str,
+    "title": str,
+    "description": str,
+    "preview_image": str,
+    "is_starred": bool,
+    "param_map": Map(str),
+}
+
+
+@route("ExportUserPresets", permission=FUNDAMENTAL_GENERATE_TAB_ACCESS, answers={"presets": [PRESET]})
 async def export_user_presets(call: Call) -> JsonObject:
     """The caller's presets with their previews inside. `titles`: a list of those that are wanted; all without it."""
     titles = call.body.get("titles")
@@ -41,7 +52,7 @@ def _exported(presets: PresetStore, user_id: str, wanted: set[str] | None) -> li
     ]
 
 
-@route("AddNewPreset", permission=MANAGE_PRESETS, touches=True)
+@route("AddNewPreset", permission=MANAGE_PRESETS, touches=True, answers=SUCCESS)
 async def add_new_preset(
     call: Call,
     title: str,
@@ -105,7 +116,7 @@ def _texts(param_map: Json) -> dict[str, str]:
     return {id: text_form(value) for id, value in param_map.items()}
 
 
-@route("DuplicatePreset", permission=MANAGE_PRESETS, touches=True)
+@route("DuplicatePreset", permission=MANAGE_PRESETS, touches=True, answers=SUCCESS)
 async def duplicate_preset(call: Call, preset: str) -> JsonObject:
     """Save a copy of a preset, as `<title> (2)` or with the next number that is free."""
     return await to_thread(_duplicate, call.state.presets, call.caller.user.id, preset)
@@ -128,7 +139,7 @@ def _duplicate(presets: PresetStore, user_id: str, title: str) -> JsonObject:
     return {"success": True}
 
 
-@route("DeletePreset", permission=MANAGE_PRESETS, touches=True)
+@route("DeletePreset", permission=MANAGE_PRESETS, touches=True, answers=SUCCESS)
 async def delete_preset(call: Call, preset: str) -> JsonObject:
     """Delete a preset. `success` is false when there was none."""
     return {"success": await to_thread(call.state.presets.remove, call.caller.user.id, preset)}

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from swarm.access.permissions import EDIT_SERVER_SETTINGS, READ_SERVER_SETTINGS
 from swarm.api.route import Body, Call, route
+from swarm.api.shapes import ANY, SUCCESS, Map, Null, Shape
 from swarm.base.errors import BadInput
 from swarm.base.json import JsonObject
 from swarm.base.tasks import to_thread
 from swarm.settings.server import ServerSettings
 from swarm.settings.wire import settings_map
 
+SETTING: Shape = {
+    "type": str,
+    "name": str,
+    "value": ANY,
+    "description": str,
+    "values": Null([str]),
+    "value_names": Null([str]),
+    "is_secret": bool,
+    "default_value?": ANY,
+}
 
-@route("ListServerSettings", permission=READ_SERVER_SETTINGS)
+
+@route("ListServerSettings", permission=READ_SERVER_SETTINGS, answers={"settings": Map(SETTING)})
 async def list_server_settings(call: Call) -> JsonObject:
     """Every setting of the server with its value, default and help: `{"settings": {name: setting, …}}`.
 
@@ -21,7 +33,7 @@ async def list_server_settings(call: Call) -> JsonObject:
     return {"settings": settings_map(ServerSettings, call.state.settings)}
 
 
-@route("ChangeServerSettings", permission=EDIT_SERVER_SETTINGS, touches=True)
+@route("ChangeServerSettings", permission=EDIT_SERVER_SETTINGS, touches=True, answers=SUCCESS)
 async def change_server_settings(call: Call, body: Body) -> JsonObject:
     """Change settings by dotted path, in any case: `{"settings": {"network.outputcacheseconds": 60}}`.
 

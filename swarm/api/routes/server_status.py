@@ -7,6 +7,7 @@ from collections import Counter
 from swarm.access.permissions import READ_SERVER_INFO_PANELS
 from swarm.accounts.user import User
 from swarm.api.route import Call, route
+from swarm.api.shapes import ANY, STATUS, Map, Shape
 from swarm.base.clock import ago_text
 from swarm.base.json import Json, JsonObject
 from swarm.base.tasks import to_thread
@@ -14,8 +15,24 @@ from swarm.state import AppState
 
 _PRESENT_SECONDS = 180.0
 
+RESOURCES: Shape = {
+    "cpu": {"usage": float, "cores": int},
+    "system_ram": {"total": int, "used": int, "free": int},
+    "gpus?": Map(Map(ANY)),
+}
+CONNECTED: Shape = {
+    "id": str,
+    "last_active_seconds": float,
+    "active_sessions": [{"address": str, "count": int}],
+    "last_active": str,
+    "waiting_gens": int,
+    "loading_models": int,
+    "waiting_backends": int,
+    "live_gens": int,
+}
 
-@route("GetServerResourceInfo", permission=READ_SERVER_INFO_PANELS)
+
+@route("GetServerResourceInfo", permission=READ_SERVER_INFO_PANELS, answers=RESOURCES)
 async def get_server_resource_info(call: Call) -> JsonObject:
     """Processor, memory and NVIDIA devices: `{"cpu": …, "system_ram": …, "gpus": {"0": …}}`, sizes in bytes.
 
@@ -25,13 +42,13 @@ async def get_server_resource_info(call: Call) -> JsonObject:
     return await to_thread(call.state.machine.read, age)
 
 
-@route("GetGlobalStatus", permission=READ_SERVER_INFO_PANELS)
+@route("GetGlobalStatus", permission=READ_SERVER_INFO_PANELS, answers=STATUS)
 async def get_global_status(call: Call) -> JsonObject:
     """Like GetCurrentStatus, with the counters of all sessions of all users together."""
     return call.state.generation.global_status()
 
 
-@route("ListConnectedUsers", permission=READ_SERVER_INFO_PANELS)
+@route("ListConnectedUsers", permission=READ_SERVER_INFO_PANELS, answers={"users": [CONNECTED]})
 async def list_connected_users(call: Call) -> JsonObject:
     """Who called within the last three minutes or has work in hand, from where, and how much: `{"users": […]}`."""
     return {"users": await to_thread(_users, call.state)}

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from swarm.access.permissions import MANAGE_USERS
 from swarm.api.route import Call, route
+from swarm.api.shapes import Shape
 from swarm.base.errors import NotFound, NotPermitted
 from swarm.base.json import JsonObject
 from swarm.base.tasks import to_thread
 
+SESSION: Shape = {
+    "session_id": str,
+    "user_id": str,
+    "output_append_user": bool,
+    "version": str,
+    "server_id": str,
+    "permissions": [str],
+}
 
-@route("GetNewSession", sessionless=True)
+
+@route("GetNewSession", sessionless=True, answers=SESSION)
 async def get_new_session(call: Call, impersonateUser: str = "") -> JsonObject:
     """Make a session; its `session_id` goes into every further call, in the body or as the header `X-Session-ID`.
 

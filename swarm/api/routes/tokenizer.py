@@ -21,7 +21,7 @@ _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f:*?"<>|\\]')
 _Weighted = tuple[Token, float]
 
 
-@route("CountTokens", permission=USE_TOKENIZER)
+@route("CountTokens", permission=USE_TOKENIZER, answers={"count": int})
 async def count_tokens(
     call: Call, text: str, skipPromptSyntax: bool = False, tokenset: str = "clip", weighting: bool = True
 ) -> JsonObject:
@@ -35,7 +35,7 @@ async def count_tokens(
     return {"count": await to_thread(lambda: max(len(_tokens(part, weighting)) for part in parts))}
 
 
-@route("TokenizeInDetail", permission=USE_TOKENIZER)
+@route("TokenizeInDetail", permission=USE_TOKENIZER, answers={"tokens": [{"id": int, "weight": float, "text": str}]})
 async def tokenize_in_detail(
     call: Call, text: str, skipPromptSyntax: bool = False, tokenset: str = "clip", weighting: bool = True
 ) -> JsonObject:

@@ -15,7 +15,8 @@ from swarm.access.permissions import (
 from swarm.accounts.user import User
 from swarm.accounts.userdata import PARAM_EDITS, PRESET_LINKS, STARRED_MODELS
 from swarm.api.route import Body, Call, route
-from swarm.api.routes.presets import listed
+from swarm.api.routes.presets import PRESET, listed
+from swarm.api.shapes import ANY, SUCCESS, Map, Null, Shape
 from swarm.base.errors import BadInput, NotFound, Refused
 from swarm.base.json import JsonObject
 from swarm.base.tasks import to_thread
@@ -27,8 +28,18 @@ _LANGUAGES: Mapping[str, tuple[str, str]] = {"en": ("English", "English")}
 
 _logger = logging.getLogger(__name__)
 
+USER_DATA: Shape = {
+    "user_name": str,
+    "presets": [PRESET],
+    "language": str,
+    "permissions": [str],
+    "starred_models": Map(ANY),
+    "model_preset_links": Map(ANY),
+    "autocompletions": Null([str]),
+}
 
-@route("GetMyUserData", permission=FUNDAMENTAL_GENERATE_TAB_ACCESS)
+
+@route("GetMyUserData", permission=FUNDAMENTAL_GENERATE_TAB_ACCESS, answers=USER_DATA)
 async def get_my_user_data(call: Call) -> JsonObject:
     """Who the caller is, and what they have saved: presets, starred models, and presets linked to models."""
     return await to_thread(_user_data, call.state, call.caller.user)
@@ -46,21 +57,21 @@ def _user_data(state: AppState, user: User) -> JsonObject:
     }
 
 
-@route("SetStarredModels", permission=FUNDAMENTAL_MODEL_ACCESS, touches=True)
+@route("SetStarredModels", permission=FUNDAMENTAL_MODEL_ACCESS, touches=True, answers=SUCCESS)
 async def set_starred_models(call: Call, stars: Body) -> JsonObject:
     """Keep the whole body as the caller's starred models, in place of the last ones: `{"LoRA": ["name"]}`."""
     await to_thread(call.state.user_data.set, call.caller.user.id, STARRED_MODELS, stars)
     return {"success": True}
 
 
-@route("SetPresetLinks", permission=FUNDAMENTAL_MODEL_ACCESS, touches=True)
+@route("SetPresetLinks", permission=FUNDAMENTAL_MODEL_ACCESS, touches=True, answers=SUCCESS)
 async def set_preset_links(call: Call, links: Body) -> JsonObject:
     """Keep the whole body as the presets linked to models: `{"LoRA": {"name": ["Preset"]}}`."""
     await to_thread(call.state.user_data.set, call.caller.user.id, PRESET_LINKS, links)
     return {"success": True}
 
 
-@route("SetParamEdits", permission=EDIT_PARAMS, touches=True)
+@route("SetParamEdits", permission=EDIT_PARAMS, touches=True, answers=SUCCESS)
 async def set_param_edits(call: Call) -> JsonObject:
     """Keep the object `edits`: how the caller wants parameters to be shown. `ListT2IParams` gives it back."""
     edits = call.body.get("edits")
@@ -70,7 +81,11 @@ async def set_param_edits(call: Call) -> JsonObject:
     return {"success": True}
 
 
-@route("GetLanguage", permission=FUNDAMENTAL_GENERATE_TAB_ACCESS)
+@route(
+    "GetLanguage",
+    permission=FUNDAMENTAL_GENERATE_TAB_ACCESS,
+    answers={"language": {"code": str, "name": str, "local_name": str, "keys": Map(str)}},
+)
 async def get_language(call: Call, language: str) -> JsonObject:
     """The translations of the page into a language, by its code."""
     if language not in _LANGUAGES:
@@ -79,7 +94,7 @@ async def get_language(call: Call, language: str) -> JsonObject:
     return {"language": {"code": language, "name": name, "local_name": local_name, "keys": {}}}
 
 
-@route("ServerDebugMessage", permission=SERVER_DEBUG_MESSAGE)
+@route("ServerDebugMessage", permission=SERVER_DEBUG_MESSAGE, answers=SUCCESS)
 async def server_debug_message(call: Call, message: str) -> JsonObject:
     """Write a line into the server's log."""
     line = "".join(letter if letter.isprintable() else " " for letter in message[:_LONGEST_MESSAGE])

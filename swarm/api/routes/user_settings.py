@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from swarm.access.permissions import EDIT_USER_SETTINGS, READ_USER_SETTINGS
 from swarm.api.route import Call, route
+from swarm.api.shapes import ANY, SUCCESS, Map
 from swarm.base.errors import BadInput
 from swarm.base.json import JsonObject
 from swarm.base.tasks import to_thread
@@ -18,7 +19,11 @@ _THEMES: JsonObject = {
 }
 
 
-@route("GetUserSettings", permission=READ_USER_SETTINGS)
+@route(
+    "GetUserSettings",
+    permission=READ_USER_SETTINGS,
+    answers={"themes": Map({"name": str, "is_dark": bool, "css_paths": [str]}), "settings": Map(ANY)},
+)
 async def get_user_settings(call: Call) -> JsonObject:
     """The caller's settings, as a form can be made of them, and the themes of the page."""
     return {
@@ -27,7 +32,7 @@ async def get_user_settings(call: Call) -> JsonObject:
     }
 
 
-@route("ChangeUserSettings", permission=EDIT_USER_SETTINGS, touches=True)
+@route("ChangeUserSettings", permission=EDIT_USER_SETTINGS, touches=True, answers=SUCCESS)
 async def change_user_settings(call: Call) -> JsonObject:
     """Change settings of the caller: the object `settings` holds dotted paths and values.
 
@@ -40,7 +45,7 @@ async def change_user_settings(call: Call) -> JsonObject:
     return {"success": True}
 
 
-@route("ChangePassword", permission=EDIT_USER_SETTINGS, touches=True)
+@route("ChangePassword", permission=EDIT_USER_SETTINGS, touches=True, answers=SUCCESS)
 async def change_password(call: Call, oldPassword: str, newPassword: str) -> JsonObject:
     """Set the caller's password. The old one is not asked for when there is none."""
     await to_thread(call.state.passwords.change, call.caller.user.id, oldPassword, newPassword)

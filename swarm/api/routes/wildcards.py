@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from swarm.access.permissions import EDIT_WILDCARDS, FUNDAMENTAL_MODEL_ACCESS
 from swarm.api.route import Call, route
+from swarm.api.shapes import SUCCESS
 from swarm.base.data_url import parse_data_url
 from swarm.base.errors import BadInput
 from swarm.base.json import JsonObject
@@ -25,7 +26,7 @@ def given_picture(text: str | None) -> tuple[str, bytes] | None:
     return mime, data
 
 
-@route("EditWildcard", permission=EDIT_WILDCARDS)
+@route("EditWildcard", permission=EDIT_WILDCARDS, answers=SUCCESS)
 async def edit_wildcard(
     call: Call,
     card: str,
@@ -49,7 +50,7 @@ async def edit_wildcard(
     return {"success": True}
 
 
-@route("DeleteWildcard", permission=EDIT_WILDCARDS)
+@route("DeleteWildcard", permission=EDIT_WILDCARDS, answers=SUCCESS)
 async def delete_wildcard(call: Call, card: str) -> JsonObject:
     """Move a wildcard list and its picture to the trash folder: `{"success": true}`."""
     if not card.strip():
@@ -58,7 +59,7 @@ async def delete_wildcard(call: Call, card: str) -> JsonObject:
     return {"success": True}
 
 
-@route("TestPromptFill", permission=FUNDAMENTAL_MODEL_ACCESS)
+@route("TestPromptFill", permission=FUNDAMENTAL_MODEL_ACCESS, answers={"result": str})
 async def test_prompt_fill(call: Call, prompt: str) -> JsonObject:
     """Resolve the tags of a prompt with a random seed, as a picture's would be: `{"result": text}`."""
     return {"result": await to_thread(call.state.generation.fill_prompt, prompt, call.caller.user)}
