@@ -13,12 +13,14 @@ from typing import BinaryIO
 
 import psutil
 
+from swarm.engine.allocator import keep_freed_memory
 from swarm.engine.mailbox import Mailbox
 
 
 def main() -> None:
     arguments = _arguments()
     _prepare_environment(arguments.threads)
+    keep_freed_memory()
     frames = _claimed_stdout()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
 

@@ -12,6 +12,7 @@ import torch
 from swarm.engine.adapters.unet_load import PIPELINES, load
 from swarm.engine.components import Adapter, Components, Row, kind_of
 from swarm.engine.device import Device
+from swarm.engine.kept import Keeper
 from swarm.engine.keys import unet_key
 from swarm.jobs.stage import Conditioning
 
@@ -25,7 +26,9 @@ class UnetDenoiser:
     def __init__(self, components: Components, device: Device) -> None:
         self._unet: Any = components.denoiser
         self._device = device
-        self._told: tuple[list[tuple[Conditioning, tuple[float, ...]]], torch.Tensor, dict[str, Any]] | None = None
+        self._text = components.text
+        self._keeper = Keeper(components.denoiser, device)
+        self._told: tuple[list[tuple[Conditioning, tuple[float, ...]]], torch.Tensor, dict[str, Any], Any] | None = None
 
     def size_numbers(self, width: int, height: int) -> tuple[float, ...]:
         """What an XL UNet is told about a picture's size: original, crop and target, as (height, width) pairs."""
@@ -51,9 +54,11 @@ class UnetDenoiser:
 
     def _conditions(self, rows: Sequence[Row]) -> tuple[torch.Tensor, dict[str, Any]]:
         """The prompt tensors of a call; kept while the same prompts are asked again, which is nearly every step."""
-        if self._told is None or not _same(self._told[0], rows):
+        state = self._text.state  # LoRAs change what the layers make of the same tokens
+        if self._told is None or self._told[3] != state or not _same(self._told[0], rows):
             tokens, added = self._stacked(rows)
-            self._told = ([(row.conditioning, row.size) for row in rows], tokens, added)
+            self._told = ([(row.conditioning, row.size) for row in rows], tokens, added, state)
+            self._keeper.keep(tokens)
         return self._told[1], self._told[2]
 
     def _stacked(self, rows: Sequence[Row]) -> tuple[torch.Tensor, dict[str, Any]]:
