@@ -1,8 +1,7 @@
 """Step-wise continuous batching: pictures of many requests share each denoiser call, and join and leave between calls.
 
-A group is the walks that may share a call: same weights, same size. The oldest waiting picture's group leads; the
-running one has a small bonus, so that weights are not swapped back and forth. This class decides what is done next and
-does it piece by piece; it catches nothing but lack of memory.
+A group is the walks that may share a call: same weights, same size. Which group leads is decided in engine/turns.py.
+This class decides what is done next and does it piece by piece; it catches nothing but lack of memory.
 """
 
 from __future__ import annotations
@@ -25,15 +24,13 @@ from swarm.engine.memory import Models
 from swarm.engine.room import refuse_too_large
 from swarm.engine.runner import Methods, Model, Sampling
 from swarm.engine.shot import Group, Shot
+from swarm.engine.turns import Turns, interleaved
 from swarm.features.resolution import HEIGHT, WIDTH
 from swarm.jobs.acts import Decode, Encode, Sample
 from swarm.jobs.acts import Work as Errand
 from swarm.media.image import Pixels
 
-STAY_SECONDS = 0.5
-"""How much older a picture of another size must be to take the lead from the running group."""
-SWAP_SECONDS = 2.0
-"""The same, at least, for a group that needs other weights."""
+MIN_SWAP_SECONDS = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,7 +71,7 @@ class Batcher:
         self._limits: dict[Group, RowLimit] = {}
         self._peaks: dict[Group, int] = {}
         self._watch: Stopwatch[tuple[RowLimit, int]] = Stopwatch(models.device, clock)
-        self._lead: Group | None = None
+        self._turns: Turns[Group] = Turns(self._swap_seconds, clock)
         self._was_aside = False
 
     @property
@@ -127,7 +124,7 @@ class Batcher:
         self._was_aside = beside is not None
         if beside is not None:
             return beside
-        group = self._lead = self._choose_lead()
+        group = self._choose_lead()
         if group is None:
             return self._beside()
         if not self._models.is_ready(group.weights):
@@ -147,15 +144,13 @@ class Batcher:
         oldest: dict[Group, float] = {}
         for shot in (*self._waiting, *self._running):
             oldest[shot.key] = min(oldest.get(shot.key, shot.live.arrival), shot.live.arrival)
-        if not oldest:
-            return None
-        first = min(oldest, key=lambda group: oldest[group])
-        current = self._lead
-        if current not in oldest or current is None or first == current:
-            return first
-        swap = max(SWAP_SECONDS, self._models.swap_seconds(first.weights))
-        bonus = STAY_SECONDS if first.weights == current.weights else swap
-        return first if oldest[first] + bonus < oldest[current] else current
+        return self._turns.lead(oldest)
+
+    def _swap_seconds(self, current: Group, other: Group) -> float:
+        """What it costs to go from one group to another; weights that were never swapped may cost anything."""
+        if current.weights == other.weights:
+            return 0.0
+        return max(MIN_SWAP_SECONDS, self._models.swap_seconds(other.weights))
 
     # -- the course of a picture ---------------------------------------------------------------------------------
 
@@ -230,6 +225,7 @@ class Batcher:
     def _denoising(self, group: Group) -> Work:
         members = [shot for shot in self._running if shot.group == group]
         members.sort(key=lambda shot: shot.live.arrival)
+        members = interleaved(members, lambda shot: shot.live.job.user_id)
         limit = self._limits.get(group) or self._limits.setdefault(group, self._make_limit())
         sizes = [shot.walk.row_count for shot in members]
         allowed = limit.rows(sum(sizes)) if self._together else 1

@@ -12,6 +12,7 @@ import torch
 from swarm.engine.adapters.unet_load import PIPELINES, load
 from swarm.engine.components import Adapter, Components, Row, kind_of
 from swarm.engine.device import Device
+from swarm.engine.direct import call_directly
 from swarm.engine.kept import Keeper
 from swarm.engine.keys import unet_key
 from swarm.jobs.stage import Conditioning
@@ -28,6 +29,7 @@ class UnetDenoiser:
         self._device = device
         self._text = components.text
         self._keeper = Keeper(components.denoiser, device)
+        call_directly(components.denoiser)
         self._told: tuple[list[tuple[Conditioning, tuple[float, ...]]], torch.Tensor, dict[str, Any], Any] | None = None
 
     def size_numbers(self, width: int, height: int) -> tuple[float, ...]:
