@@ -29,7 +29,14 @@ def main() -> None:
     threading.Thread(target=mailbox.write_to, args=(frames,), name="writer", daemon=True).start()
     # Only now: the environment decides how torch counts threads and that nothing is looked up on the network.
     start = importlib.import_module("swarm.engine.start")
-    start.serve(mailbox, gpu=arguments.gpu, dtype=arguments.dtype, together=not arguments.alone, clock=time.monotonic)
+    start.serve(
+        mailbox,
+        gpu=arguments.gpu,
+        dtype=arguments.dtype,
+        together=not arguments.alone,
+        residency=arguments.residency,
+        clock=time.monotonic,
+    )
 
 
 def _arguments() -> argparse.Namespace:
@@ -37,6 +44,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--gpu", type=int, default=0, help="number of the CUDA device; without CUDA the CPU is used")
     parser.add_argument("--dtype", default="auto", choices=("auto", "float32", "float16", "bfloat16"))
     parser.add_argument("--alone", action="store_true", help="never let pictures share a model call")
+    parser.add_argument(
+        "--residency",
+        default="auto",
+        choices=("auto", "full", "balanced", "low"),
+        help="how much of a model stays on the device",
+    )
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 for one per physical core")
     return parser.parse_args()
 

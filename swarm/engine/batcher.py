@@ -179,6 +179,7 @@ class Batcher:
         match shot.ask:
             case Sample(of=of):
                 shot.group = Group.of(self._models.key(of), of)
+                self._models.announce(shot.group.weights)
                 self._waiting.append(shot)
             case Decode(of=of):
                 shot.group = Group.of(self._models.key(of), of)

@@ -7,6 +7,7 @@ those). Everything above speaks only in the types of this file.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from swarm.architectures.architecture import Architecture, LatentFormat
 from swarm.diffusion.sigmas import SigmaTable
 from swarm.engine.checkpoint import Checkpoint
 from swarm.engine.device import Device
+from swarm.engine.residency import Residency
 from swarm.jobs.job import ModelFile
 from swarm.jobs.stage import Conditioning, Control
 
@@ -69,6 +71,8 @@ class TextEncoder(Protocol):
     state: tuple[Any, ...]
     calls: int
     """How often a network was run; remembered prompts do not count."""
+    awake: Callable[[], AbstractContextManager[None]]
+    """Has the networks on the device while they run."""
 
     def encode(self, text: str, options: TextOptions) -> Conditioning:
         """The conditioning of one prompt. The same text and options give the same object while it is remembered."""
@@ -79,6 +83,7 @@ class Vae:
 
     def __init__(self, module: Any, *, factor: int, latent: LatentFormat) -> None:
         self.module = module
+        self.awake: Callable[[], AbstractContextManager[None]] = nullcontext
         self.factor = factor
         self.channels = int(getattr(module.config, "latent_channels", latent.channels))
         self.scale = float(getattr(module.config, "scaling_factor", None) or latent.scale)
@@ -93,13 +98,23 @@ class Vae:
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """(n, C, h, w) in the model's scale to (n, 3, H, W), -1 to 1."""
-        pictures: torch.Tensor = self.module.decode((latents / self.scale + self.shift).to(self.dtype)).sample
-        return pictures
+        with self.awake():
+            return self.decoded(latents / self.scale + self.shift)
 
     def encode(self, pictures: torch.Tensor) -> torch.Tensor:
         """(n, 3, H, W), -1 to 1, to (n, C, h, w) float32. The posterior's mean, so a picture has one latent."""
-        encoded: torch.Tensor = self.module.encode(pictures.to(self.dtype)).latent_dist.mode().float()
-        return (encoded - self.shift) * self.scale
+        with self.awake():
+            return (self.encoded(pictures) - self.shift) * self.scale
+
+    def decoded(self, latents: torch.Tensor) -> torch.Tensor:
+        """Latents in the VAE's own scale, decoded; families with another kind of VAE say how."""
+        pictures: torch.Tensor = self.module.decode(latents.to(self.dtype)).sample
+        return pictures
+
+    def encoded(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Pictures as latents in the VAE's own scale, float32."""
+        latents: torch.Tensor = self.module.encode(pictures.to(self.dtype)).latent_dist.mode().float()
+        return latents
 
     def enable_tiling(self, *, tile: int | None = None, overlap: int | None = None) -> None:
         """Decode and encode in tiles from now on; `tile`, `overlap`: pixels, None for the VAE's own."""
@@ -160,6 +175,7 @@ class Components:
     table: SigmaTable
     latent: LatentFormat
     bytes: int
+    residency: Residency = Residency.FULL
 
     @property
     def vae_factor(self) -> int:

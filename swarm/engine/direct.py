@@ -1,6 +1,6 @@
 """Attention layers that call their processor at once.
 
-diffusers looks up the processor's signature at every call, to filter arguments we do not pass; that is a tenth of a step
+diffusers looks up the processor's signature at every call, to filter arguments we do not pass: a tenth of a step
 of a small model.
 """
 

@@ -17,6 +17,7 @@ from swarm.diffusion.sigmas import SigmaTable
 from swarm.engine.checkpoint import Checkpoint
 from swarm.engine.components import Adapter, Components, Parts, Source
 from swarm.engine.device import Device
+from swarm.engine.residency import HOME, Residency, choose, offload_blocks, visiting
 from swarm.jobs.job import ModelFile
 
 Named = Iterable[tuple[str, torch.Tensor]]
@@ -29,9 +30,13 @@ _NOT_WEIGHTS = ("embeddings.position_ids", "logit_scale")
 class Families:
     """Which adapter runs a model."""
 
-    def __init__(self, architectures: Mapping[str, Architecture], adapters: Mapping[str, Adapter]) -> None:
+    def __init__(
+        self, architectures: Mapping[str, Architecture], adapters: Mapping[str, Adapter], residency: str = "auto"
+    ) -> None:
+        """`residency`: a value of Residency for every model, or `auto`."""
         self._architectures = architectures
         self._adapters = adapters
+        self._residency = residency
 
     def adapter_of(self, file: ModelFile) -> Adapter | None:
         """The adapter that runs a model; None for what only a whole pipeline can run. Raises BadInput."""
@@ -61,7 +66,7 @@ class Families:
         architecture = source.architecture
         if read.family is not None and file.family not in self._architectures:
             architecture = self._architectures[read.family]
-        return _assembled(source, architecture, adapter, read)
+        return _assembled(source, architecture, adapter, read, self._residency)
 
     def _architecture(self, file: ModelFile, adapter: Adapter) -> Architecture:
         known = self._architectures.get(file.family or "")
@@ -73,18 +78,12 @@ class Families:
         return self._architectures[next(iter(adapter.pipelines.values()))]
 
 
-def _assembled(source: Source, architecture: Architecture, adapter: Adapter, parts: Parts) -> Components:
+def _assembled(source: Source, architecture: Architecture, adapter: Adapter, parts: Parts, asked: str) -> Components:
     device = source.device
     modules: list[torch.nn.Module] = [parts.denoiser, parts.vae.module, *parts.text_modules]
     for module in modules:
         refuse_gaps(source.file.name, module)
-    settle(parts.denoiser, device, device.compute)
-    settle(parts.vae.module, device, device.decode)
-    if device.is_cuda:
-        parts.denoiser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        parts.vae.module.to(memory_format=torch.channels_last)
-    for encoder in parts.text_modules:
-        settle(encoder, device, device.compute)
+    residency = _placed(parts, device, asked)
     return Components(
         file=source.file,
         architecture=architecture,
@@ -96,8 +95,33 @@ def _assembled(source: Source, architecture: Architecture, adapter: Adapter, par
         prediction=str(parts.noise.get("prediction_type", architecture.prediction)),
         table=_table(architecture, parts.noise),
         latent=architecture.latent or LatentFormat(channels=parts.vae.channels, scale=parts.vae.scale),
-        bytes=sum(weight.nbytes for module in modules for weight in module.parameters()),
+        bytes=sum(map(_bytes, modules)),
+        residency=residency,
     )
+
+
+def _placed(parts: Parts, device: Device, asked: str) -> Residency:
+    """Put the parts where they will be: on the device, or at home until they are needed."""
+    rest: tuple[torch.nn.Module, ...] = (parts.vae.module, *parts.text_modules)
+    residency = choose(asked, device, denoiser=_bytes(parts.denoiser), rest=sum(map(_bytes, rest)))
+    place = device.place if residency is Residency.FULL else HOME
+    settle(parts.vae.module, place, device.decode)
+    for encoder in parts.text_modules:
+        settle(encoder, place, device.compute)
+    if residency is not Residency.FULL:
+        parts.vae.awake = visiting((parts.vae.module,), device)
+        parts.text.awake = visiting(parts.text_modules, device)
+    settle(parts.denoiser, HOME if residency is Residency.LOW else device.place, device.compute)
+    if device.is_cuda:
+        parts.denoiser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        parts.vae.module.to(memory_format=torch.channels_last)
+    if residency is Residency.LOW:
+        offload_blocks(parts.denoiser, device)
+    return residency
+
+
+def _bytes(module: torch.nn.Module) -> int:
+    return sum(weight.nbytes for weight in module.parameters())
 
 
 def _table(architecture: Architecture, noise: Mapping[str, Any]) -> SigmaTable:
@@ -112,9 +136,9 @@ def _table(architecture: Architecture, noise: Mapping[str, Any]) -> SigmaTable:
     return trained.sigma_table(zero_snr=None if zero is None else bool(zero), flow_shift=noise.get("flow_shift"))
 
 
-def settle(module: torch.nn.Module, device: Device, dtype: torch.dtype) -> None:
-    """Put a module where and how it will run."""
-    module.to(device=device.place, dtype=dtype).eval().requires_grad_(False)
+def settle(module: torch.nn.Module, place: torch.device, dtype: torch.dtype) -> None:
+    """Put a module where and how it will be."""
+    module.to(device=place, dtype=dtype).eval().requires_grad_(False)
 
 
 def refuse_gaps(name: str, module: torch.nn.Module) -> None:

@@ -15,8 +15,8 @@ from swarm.jobs.job import Job
 from swarm.jobs.stage import Pass
 from swarm.media.image import Pixels
 
-BASE_SECTIONS = (-1, 0)
-"""Sections whose LoRAs act in the base walk: those that act everywhere and those in no section (swarm-t2i 9.15)."""
+BASE_SECTIONS = (-1, 0, 5)
+"""Sections whose LoRAs act in the base walk: everywhere, in no section, and behind `<base>` (swarm-t2i 9.1, 9.15)."""
 
 Run: TypeAlias = Generator[Ask, Any, list[Pixels]]
 """Yields asks, is sent answers, returns the pictures: extras first, the result last."""

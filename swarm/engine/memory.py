@@ -7,13 +7,17 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psutil
+
 from swarm.base.errors import BadInput
 from swarm.engine.components import Components
 from swarm.engine.device import Device
 from swarm.engine.loader import Families
 from swarm.engine.lora import Patched
+from swarm.engine.parking import rest, wake
 from swarm.engine.patches import Patches
 from swarm.engine.preview import colours_for
+from swarm.engine.readahead import read_ahead
 from swarm.engine.runner import Model
 from swarm.jobs.job import Job, LoraUse, ModelFile
 from swarm.jobs.stage import Pass, Patch
@@ -79,6 +83,8 @@ class Models:
         self._patched: dict[WeightsKey, Patched] = {}
         self._changed: dict[WeightsKey, Patches] = {}
         self._seconds: dict[WeightsKey, float] = {}
+        self._parked: OrderedDict[WeightsKey, Model] = OrderedDict()
+        self._announced: set[WeightsKey] = set()
 
     def runs_batched(self, file: ModelFile) -> bool:
         """Whether the batched tier can run this model. Raises BadInput for a folder that is none."""
@@ -132,36 +138,65 @@ class Models:
         self._loaded.move_to_end(base)
         return model
 
+    def announce(self, key: WeightsKey) -> None:
+        """`key` will be wanted soon: have its files read into the system's cache while the device works."""
+        base = key.base
+        if base in self._loaded or base in self._parked or base in self._announced:
+            return
+        self._announced.add(base)
+        read_ahead([base.path, *(path for _slot, path, _stamp in base.parts)])
+
     def put_in_place(self, model: Model, parts: Mapping[str, ModelFile]) -> None:
         """Use `model` from now on where its files are asked for; they must be loaded already."""
         self._loaded[file_key(model.components.file, parts)] = model
 
     def drop_others(self, kept: WeightsKey | None) -> bool:
-        """Unload every model but the one of `kept`; True if there was one."""
+        """Unload every model but the one of `kept`, from main memory too; True if there was one."""
         dropped = [key for key in self._loaded if kept is None or key != kept.base]
         for key in dropped:
-            self._drop(key)
-        return bool(dropped)
+            self._drop(key, park=False)
+        parked, self._parked = bool(self._parked), OrderedDict()
+        return bool(dropped) or parked
 
     def _load(self, file: ModelFile, parts: Mapping[str, ModelFile], key: WeightsKey) -> Model:
         for old in [old for old in self._loaded if old.path == key.path and old.stamp != key.stamp]:
-            self._drop(old)
-        need = sum(_weight_bytes(one.path) for one in (file, *parts.values())) + _RESERVE
-        while self._loaded and self.device.free_memory() < need:
-            self._drop(next(iter(self._loaded)))
-        components = self._families.load(file, self.device, parts)
-        self._loaded[key] = model = made(components, self.device)
-        self._patched[key] = Patched(components)
-        self._changed[key] = Patches(components, self.patches)
+            self._drop(old, park=False)
+        parked = self._parked.pop(key, None)
+        need = parked.components.bytes if parked else sum(_weight_bytes(one.path) for one in (file, *parts.values()))
+        while self._loaded and self.device.free_memory() < need + _RESERVE:
+            self._drop(next(iter(self._loaded)), park=self.device.is_cuda)
+        self._announced.discard(key)
+        if parked is None:
+            model = made(self._families.load(file, self.device, parts), self.device)
+        else:
+            model = parked
+            wake(model.components, self.device)
+        self._loaded[key] = model
+        self._patched[key] = Patched(model.components)
+        self._changed[key] = Patches(model.components, self.patches)
         return model
 
-    def _drop(self, key: WeightsKey) -> None:
-        components = self._loaded.pop(key).components
-        del self._patched[key], self._changed[key]
-        for module in components.modules:
-            # Pictures in the making may still refer to the modules; their weights must go now all the same.
-            module.to("meta")
+    def _drop(self, key: WeightsKey, *, park: bool) -> None:
+        """Take a model off the device. `park`: keep it in main memory if there is room for it."""
+        self._changed.pop(key).put(())
+        self._patched.pop(key).put((), ())
+        model = self._loaded.pop(key)
+        if park and self._has_room_to_park(model.components.bytes):
+            rest(model.components)
+            self._parked[key] = model
+        else:
+            for module in model.components.modules:
+                # Pictures in the making may still refer to the modules; their weights must go now all the same.
+                module.to("meta")
         self.device.give_back()
+
+    def _has_room_to_park(self, need: int) -> bool:
+        """Whether a quarter of main memory stays free with `need` more bytes in it; longest parked models go first."""
+        memory = psutil.virtual_memory()
+        kept_free = memory.total // 4
+        while self._parked and psutil.virtual_memory().available - need < kept_free:
+            self._parked.popitem(last=False)
+        return int(psutil.virtual_memory().available) - need >= kept_free
 
 
 def made(components: Components, device: Device) -> Model:

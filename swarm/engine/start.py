@@ -58,17 +58,19 @@ def methods(extensions: Path = EXTENSIONS) -> Methods:
     )
 
 
-def families() -> Families:
-    """Which adapter runs which model."""
-    return Families(collect(swarm.architectures, Architecture), collect(swarm.engine.adapters, Adapter))
+def families(residency: str = "auto") -> Families:
+    """Which adapter runs which model, and how much of it stays on the device."""
+    return Families(collect(swarm.architectures, Architecture), collect(swarm.engine.adapters, Adapter), residency)
 
 
-def serve(mailbox: Mailbox, *, gpu: int, dtype: str, together: bool, clock: Callable[[], float]) -> None:
+def serve(
+    mailbox: Mailbox, *, gpu: int, dtype: str, together: bool, residency: str, clock: Callable[[], float]
+) -> None:
     """Say that the engine is ready, then serve for ever, on this thread."""
     be_quiet()
     device = choose_device(gpu, dtype)
     known = methods()
-    models = Models(device, families(), clock, known.patches)
+    models = Models(device, families(residency), clock, known.patches)
     batcher = Batcher(models, known, clock, together=together)
     worker = Worker(mailbox, models, batcher, WholePipelines(device), clock)
     mailbox.outbox.put(ready_message(device))

@@ -6,7 +6,8 @@ Weights follow z = empty + (z - empty) * w per token (swarm-t2i 5.6), where `emp
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,13 +115,15 @@ class Remembering:
         self._remembered: OrderedDict[tuple[Any, ...], Conditioning] = OrderedDict()
         self.state: tuple[Any, ...] = ()
         self.calls = 0
+        self.awake: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def encode(self, text: str, options: TextOptions) -> Conditioning:
         """The conditioning of a prompt; the same object while it is remembered."""
         key = (text, options, self.state)
         known = self._remembered.get(key)
         if known is None:
-            known = self._remembered[key] = self.encoded(text, options)
+            with self.awake():
+                known = self._remembered[key] = self.encoded(text, options)
             self.calls += 1
             if len(self._remembered) > REMEMBERED:
                 self._remembered.popitem(last=False)

@@ -121,12 +121,18 @@ def files(tiny: Mapping[str, Tiny], tmp_path_factory: pytest.TempPathFactory) ->
     return made
 
 
-def new_bench(limit: int = 16, *, device: Device | None = None, clock: Callable[[], float] = time.monotonic) -> Bench:
+def new_bench(
+    limit: int = 16,
+    *,
+    device: Device | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    residency: str = "auto",
+) -> Bench:
     """An engine whose calls take up to `limit` rows."""
     be_quiet()
     mailbox, device = Mailbox(), device or choose_device(0, "auto")
     known = methods()
-    models = Models(device, families(), clock, known.patches)
+    models = Models(device, families(residency), clock, known.patches)
     batcher = Batcher(models, known, clock, make_limit=lambda: RowLimit(fixed=limit))
     worker = Worker(mailbox, models, batcher, WholePipelines(device), clock)
     return Bench(worker=worker, batcher=batcher, models=models, mailbox=mailbox)

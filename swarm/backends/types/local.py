@@ -26,6 +26,13 @@ class LocalSettings:
         values=("auto", "float16", "bfloat16", "float32"),
         value_names=("Automatic", "float16", "bfloat16", "float32"),
     )
+    residency: str = setting(
+        "auto",
+        "How much of a model stays on the device: all of it, all but text encoders and VAE, or only the blocks that "
+        "compute. Automatic takes as much as fits.",
+        values=("auto", "full", "balanced", "low"),
+        value_names=("Automatic", "Everything", "Denoiser only", "Block by block (slow, little memory)"),
+    )
     deterministic: bool = setting(
         False, "Run every picture alone. Slower; pictures are then the same to the last bit, whatever else is running."
     )
@@ -60,6 +67,7 @@ class LocalBackend:
 
     async def start(self, lost: Callable[[str], None]) -> None:
         arguments = ["--gpu", str(_gpu_number(self._settings.gpu_id)), "--dtype", self._settings.dtype]
+        arguments += ["--residency", self._settings.residency]
         if self._settings.deterministic:
             arguments.append("--alone")
         hang = max(1.0, float(self._settings.hang_seconds))

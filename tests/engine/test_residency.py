@@ -1,0 +1,98 @@
+"""Where weights are: chosen from the device's memory, the same pictures wherever they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+import torch
+
+from swarm.engine.device import Device, choose_device
+from swarm.engine.memory import file_key
+from swarm.engine.parking import rest, wake
+from swarm.engine.residency import Residency, choose
+from swarm.jobs.job import ModelFile
+from tests.engine.conftest import SD, XL, new_bench
+
+pytestmark = pytest.mark.torch
+GIGABYTE = 1024**3
+
+
+def card(gigabytes: int) -> Device:
+    plain = choose_device(0, "auto")
+    return replace(plain, place=torch.device("cuda", 0), memory=gigabytes * GIGABYTE)
+
+
+@pytest.mark.parametrize(
+    ("memory", "denoiser", "rest", "expected"),
+    [
+        (24, 5, 2, Residency.FULL),
+        (24, 12, 10, Residency.BALANCED),
+        (8, 12, 10, Residency.LOW),
+        (6, 2, 1, Residency.FULL),
+        (6, 3, 2, Residency.BALANCED),
+    ],
+)
+def test_as_much_stays_on_the_device_as_fits(memory: int, denoiser: int, rest: int, expected: Residency) -> None:
+    chosen = choose("auto", card(memory), denoiser=denoiser * GIGABYTE, rest=rest * GIGABYTE)
+    assert chosen is expected
+    assert choose("low", card(memory), denoiser=0, rest=0) is Residency.LOW
+
+
+def test_the_processor_keeps_everything_unless_asked() -> None:
+    device = choose_device(0, "auto")
+    assert choose("auto", device, denoiser=10**15, rest=0) is Residency.FULL
+    assert choose("balanced", device, denoiser=0, rest=0) is Residency.BALANCED
+
+
+@pytest.mark.parametrize("residency", ["balanced", "low"])
+@pytest.mark.parametrize("family", [SD, XL])
+def test_pictures_are_the_same_wherever_the_weights_rest(
+    files: Mapping[str, ModelFile], family: str, residency: str
+) -> None:
+    with torch.inference_mode():
+        expected = new_bench().picture(files[family], 3)
+        bench = new_bench(residency=residency)
+        assert torch.equal(bench.picture(files[family], 3), expected)
+        assert torch.equal(bench.picture(files[family], 3), expected)
+        components = bench.models.loaded(files[family], {}).components
+    assert components.residency is Residency(residency)
+    assert bench.models.drop_others(None)
+
+
+def test_a_parked_model_comes_back_as_it_was(files: Mapping[str, ModelFile]) -> None:
+    with torch.inference_mode():
+        bench = new_bench()
+        expected = bench.picture(files[SD], 3)
+        components = bench.models.loaded(files[SD], {}).components
+        rest(components)
+        wake(components, bench.models.device)
+        assert torch.equal(bench.picture(files[SD], 3), expected)
+
+
+class Parking(Device):
+    """A device with room for one model, beside a main memory with room for more: a GPU's way, on the processor."""
+
+    @property
+    def is_cuda(self) -> bool:
+        return True
+
+    def free_memory(self) -> int:
+        return 0
+
+    def give_back(self) -> None:
+        pass
+
+
+def test_models_that_make_room_are_parked_and_come_back_without_the_disk(files: Mapping[str, ModelFile]) -> None:
+    with torch.inference_mode():
+        bench = new_bench(device=Parking(**vars(choose_device(0, "auto"))), residency="full")
+        first = bench.models.loaded(files[SD], {})
+        weights = first.components.denoiser.get_parameter("conv_in.weight").clone()
+        bench.models.loaded(files[XL], {})
+        assert not bench.models.is_loaded(file_key(files[SD], {}))
+        again = bench.models.loaded(files[SD], {})
+    assert again is first
+    assert torch.equal(again.components.denoiser.get_parameter("conv_in.weight"), weights)
+    assert bench.models.drop_others(None)
