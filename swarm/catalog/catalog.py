@@ -98,7 +98,14 @@ class Catalog:
         if entry.problem is not None:
             raise BadInput(entry.problem)
         family = entry.architecture.id if entry.architecture is not None else None
-        return ModelFile(name=entry.name, path=entry.path, family=family, stamp=entry.stamp)
+        return ModelFile(
+            name=entry.name,
+            path=entry.path,
+            family=family,
+            stamp=entry.stamp,
+            width=entry.width,
+            height=entry.height,
+        )
 
     def known_hash(self, entry: ModelEntry) -> str | None:
         """The hash if it was computed, or stands in the metadata."""

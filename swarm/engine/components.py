@@ -201,6 +201,7 @@ class Adapter:
     `lora_keys(key, denoiser)`: a LoRA file's name for a module of the denoiser, dots as underscores and without its
     prefix, in the modules' own names (underscores too); several where the file knows as one layer what the module has
     as several, whose outputs then follow one another. The name itself when there is nothing to translate.
+    `inpaint_channels(denoiser, latent, mask)`: see StageTools; None for a network that sees nothing beside x.
     `row_width(denoiser)`: channels of the widest map of one row, for the memory estimate.
     """
 
@@ -209,6 +210,9 @@ class Adapter:
     load: Callable[[Source], Parts]
     denoiser: Callable[[Components, Device], Denoiser]
     lora_keys: Callable[[str, torch.nn.Module], tuple[str, ...]] = lambda key, _module: (key,)
+    inpaint_channels: Callable[[torch.nn.Module, torch.Tensor, torch.Tensor], torch.Tensor | None] = (
+        lambda _denoiser, _latent, _mask: None
+    )
     row_width: Callable[[torch.nn.Module], int] = lambda _module: 320
 
 

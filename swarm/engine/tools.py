@@ -31,11 +31,8 @@ class Tools:
     def family(self) -> str:
         return self._components.architecture.compat.id
 
-    def encode_picture(
-        self, picture: Picture, *, width: int, height: int, noise: float, noise_seed: int
-    ) -> torch.Tensor:
-        image = noisy(self.image(picture, width=width, height=height), noise, noise_seed)
-        return self.encode_tensor(image)
+    def noisy(self, image: torch.Tensor, strength: float, seed: int) -> torch.Tensor:
+        return noisy(image, strength, seed)
 
     def encode_tensor(self, image: torch.Tensor) -> torch.Tensor:
         return encode(self._components, self._device, image)
@@ -49,6 +46,16 @@ class Tools:
 
     def encode_text(self, text: str) -> Conditioning:
         return self._components.text.encode(text, text_options(self._of))
+
+    def timestep(self, sigma: float) -> float:
+        return self._components.table.t_of(sigma)
+
+    @property
+    def sigma_min(self) -> float:
+        return self._components.table.sigma_min
+
+    def inpaint_channels(self, latent: torch.Tensor, mask: torch.Tensor) -> torch.Tensor | None:
+        return self._components.adapter.inpaint_channels(self._components.denoiser, latent, mask)
 
     def predict(self, x: torch.Tensor, sigma: float, conditioning: Conditioning, *, variant: str = "") -> torch.Tensor:
         return self._predict(x, sigma, conditioning, variant)

@@ -1,7 +1,11 @@
 """Starting from a picture instead of from pure noise (swarm-t2i 9.6)."""
 
+from typing import Any
+
 from swarm.features.groups import INIT_IMAGE_GROUP
+from swarm.features.mask import mask_of
 from swarm.jobs.stage import Stage, StageContext, stage
+from swarm.media.image import Picture
 from swarm.params.kinds import Decimal
 from swarm.params.media_kinds import Media
 
@@ -71,11 +75,26 @@ def start_from_image(context: StageContext) -> None:
     if creativity == 0:
         context.result = context.tools.pixels(picture, width=context.width, height=context.height)
         return
-    noise = context.input.get(INIT_IMAGE_NOISE)
-    seed = context.seed + NOISE_SEED_OFFSET
-    latent = context.tools.encode_picture(
-        picture, width=context.width, height=context.height, noise=noise, noise_seed=seed
-    )
-    context.latent = latent * (1.0 - context.input.get(INIT_IMAGE_RESET_TO_NORM))
+    mask = mask_of(context)
+    context.latent = _encoded(context, picture, mask)
+    reset = context.input.get(INIT_IMAGE_RESET_TO_NORM)
+    if reset > 0:
+        context.latent = context.latent * (1.0 - reset * (1.0 if mask is None else _small(mask, context.latent)))
     context.first_step = min(skipped, len(context.sigmas))
     context.sigmas = context.sigmas[context.first_step :]
+
+
+def _encoded(context: StageContext, picture: Picture, mask: Any) -> Any:
+    """The picture as a latent, with noise on its pixels if that is asked; only where the mask is."""
+    strength = context.input.get(INIT_IMAGE_NOISE)
+    image = context.tools.image(picture, width=context.width, height=context.height)
+    if strength > 0:
+        noised = context.tools.noisy(image, strength, context.seed + NOISE_SEED_OFFSET)
+        image = noised if mask is None else image + (noised - image) * (mask >= 0.5)
+    return context.tools.encode_tensor(image)
+
+
+def _small(mask: Any, latent: Any) -> Any:
+    from torch.nn.functional import interpolate
+
+    return interpolate(mask, size=latent.shape[-2:], mode="bilinear").to(latent)

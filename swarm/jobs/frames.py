@@ -141,11 +141,25 @@ class _Blobs:
 
 
 def _file_body(file: ModelFile) -> Body:
-    return {"name": file.name, "path": str(file.path), "family": file.family, "stamp": file.stamp}
+    return {
+        "name": file.name,
+        "path": str(file.path),
+        "family": file.family,
+        "stamp": file.stamp,
+        "size": [file.width, file.height],
+    }
 
 
 def _file(body: Body) -> ModelFile:
-    return ModelFile(name=body["name"], path=Path(body["path"]), family=body["family"], stamp=body["stamp"])
+    width, height = body["size"]
+    return ModelFile(
+        name=body["name"],
+        path=Path(body["path"]),
+        family=body["family"],
+        stamp=body["stamp"],
+        width=width,
+        height=height,
+    )
 
 
 def _lora_body(use: LoraUse) -> Body:

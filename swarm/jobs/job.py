@@ -16,12 +16,15 @@ class ModelFile:
 
     `name`: as the catalog spells it, extension included. `family`: id of its Architecture, None if unknown.
     `path`: a single file, or a diffusers folder. `stamp`: changes when the file changes (mtime and size).
+    `width`, `height`: the size its pictures are best at, 0 if unknown.
     """
 
     name: str
     path: Path
     family: str | None
     stamp: str
+    width: int = 0
+    height: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Protocol
 
@@ -93,12 +93,16 @@ class Pass:
     adds_noise: bool = True
     name: str = "base"
 
+    def with_input(self, input: GenerationInput) -> Pass:
+        """The same walk for another request."""
+        return replace(self, input=input)
+
 
 class StageTools(Protocol):
     """What the engine does for stage functions."""
 
-    def encode_picture(self, picture: Picture, *, width: int, height: int, noise: float, noise_seed: int) -> Any:
-        """A picture, stretched to width × height, as a clean latent (1, C, h, w) in the model's scale, float32."""
+    def noisy(self, image: Any, strength: float, seed: int) -> Any:
+        """An image with normal noise of `strength` on its pixels, drawn from `seed` on the CPU."""
 
     def encode_tensor(self, image: Any) -> Any:
         """An image (1, 3, H, W), 0 to 1, as a clean latent in the model's scale."""
@@ -111,6 +115,17 @@ class StageTools(Protocol):
 
     def encode_text(self, text: str) -> Conditioning:
         """A prompt, as the walk's own encoder says it."""
+
+    def timestep(self, sigma: float) -> float:
+        """The model's timestep for a noise level."""
+
+    @property
+    def sigma_min(self) -> float:
+        """The lowest noise level the model was trained on."""
+
+    def inpaint_channels(self, latent: Any, mask: Any) -> Any:
+        """What an inpainting model sees beside x: made of the latent of the picture without its masked area and of the
+        mask (1, 1, H, W), 1 where it is to be filled, in pixels. None for other models."""
 
     def predict(self, x: Any, sigma: float, conditioning: Conditioning, *, variant: str = "") -> Any:
         """One more model call, outside the batch: the clean latent predicted for `x` at `sigma`."""
