@@ -6,6 +6,8 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
+from itertools import islice
+from math import inf
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,7 +15,7 @@ from swarm.architectures.architecture import Architecture
 from swarm.base.database import Database
 from swarm.base.errors import BadInput
 from swarm.catalog.cache import ModelCache
-from swarm.catalog.examine import Examined, examine
+from swarm.catalog.examine import LISTED, Examined, examine
 from swarm.catalog.hashing import tensor_hash
 from swarm.catalog.model import ModelEntry
 from swarm.catalog.previews import Previews
@@ -24,13 +26,19 @@ from swarm.media.image import Picture
 
 logger = logging.getLogger(__name__)
 
+_AT_ONCE = 100
 Shelf = Mapping[str, ModelEntry]
 _RECORDS = "1"  # part of every stamp; raise it when what is learnt from a file changes
 _ALSO_CREATED = ("upscale_models", "clip", "tensorrt", "diffusion_models")
 
 
 class Catalog:
-    """All model sets. `refresh` and what reads files or sqlite block; lookups answer from the last refresh."""
+    """All model sets. `refresh` and what reads files or sqlite block; lookups answer from the last refresh.
+
+    A first look at many thousand files takes a while. So `refresh` may be told to list only, past some seconds, what it
+    has never seen; `read_more` then looks into those files bit by bit, and a model that is asked for before is looked
+    into at once.
+    """
 
     def __init__(
         self,
@@ -48,10 +56,17 @@ class Catalog:
         self._refreshing = threading.Lock()
         self._hashing = threading.Lock()
         self._hashes: dict[str, tuple[str, str]] = {}
+        self._unread: dict[Path, Found] = {}
         self._shelves: Mapping[str, Shelf] = {one.id: MappingProxyType({}) for one in SETS}
         kinds = "\n".join(sorted(architectures))
         self._stamp_prefix = f"{_RECORDS}:{sha256(kinds.encode()).hexdigest()[:12]}:"
         self.refreshed_at = 0.0
+
+    @property
+    def progress(self) -> tuple[int, int] | None:
+        """(files looked into, all files) while some are only listed, else None."""
+        total = sum(len(shelf) for shelf in self._shelves.values())
+        return (total - len(self._unread), total) if self._unread else None
 
     @property
     def roots(self) -> tuple[Path, ...]:
@@ -95,6 +110,9 @@ class Catalog:
 
     def model_file(self, entry: ModelEntry) -> ModelFile:
         """What a backend needs to load it. Raises BadInput with a sentence when the file cannot be used."""
+        if entry.path in self._unread:
+            self._read([entry.path])
+            entry = self.find(entry.subtype, entry.name) or entry
         if entry.problem is not None:
             raise BadInput(entry.problem)
         family = entry.architecture.id if entry.architecture is not None else None
@@ -105,6 +123,7 @@ class Catalog:
             stamp=entry.stamp,
             width=entry.width,
             height=entry.height,
+            latent_space=entry.latent_space,
         )
 
     def known_hash(self, entry: ModelEntry) -> str | None:
@@ -141,29 +160,63 @@ class Catalog:
         self._cache.clear()
         self.refresh()
 
-    def refresh(self) -> None:
-        """Look at the disk again; only files that changed are opened. Blocking; one at a time."""
+    def refresh(self, *, patience: float = inf) -> None:
+        """Look at the disk again; only files that changed are opened. Blocking; one at a time.
+
+        `patience`: seconds after which files that are not known yet are only listed, for `read_more` to look into.
+        """
         with self._refreshing:
+            deadline = self._clock() + patience
             self._make_folders()
             found = self._scan()
             known = self._cache.records()
-            learnt: dict[Path, tuple[str, Examined]] = {}
+            learnt: list[tuple[Found, Examined]] = []
+            unread: dict[Path, Found] = {}
             shelves: dict[str, dict[str, ModelEntry]] = {one.id: {} for one in SETS}
             for one in found:
                 stamp, record = known.get(str(one.path), ("", b""))
                 if stamp == self._stamp_prefix + one.stamp:
                     examined = Examined.of_record(record)
-                else:
+                elif self._clock() < deadline:
                     examined = examine(one, self._architectures)
-                    learnt[one.path] = self._stamp_prefix + one.stamp, examined
+                    learnt.append((one, examined))
+                else:
+                    examined = LISTED
+                    unread[one.path] = one
                 shelves[one.subtype][one.name] = self._entry(one, examined)
-            gone = sorted(set(known) - {str(one.path) for one in found})
-            if learnt or gone:
-                rows = [(path, stamp, it.to_record(), it.preview) for path, (stamp, it) in learnt.items()]
-                self._cache.update(rows, gone)
+            self._remember(learnt, gone=sorted(set(known) - {str(one.path) for one in found}))
             self._hashes = self._cache.hashes()
             self._shelves = {subtype: MappingProxyType(_sorted(shelf)) for subtype, shelf in shelves.items()}
+            self._unread = unread
             self.refreshed_at = self._clock()
+
+    def read_more(self, seconds: float = 0.5) -> bool:
+        """Look into listed files for so long; False when there is nothing left to look into. Blocking."""
+        deadline = self._clock() + seconds
+        while waiting := list(islice(self._unread, _AT_ONCE)):
+            self._read(waiting)
+            if self._clock() >= deadline:
+                break
+        return bool(self._unread)
+
+    def _read(self, paths: Sequence[Path]) -> None:
+        """Look into these files, if they are only listed so far."""
+        with self._refreshing:
+            found = [self._unread[path] for path in paths if path in self._unread]
+            learnt = [(one, examine(one, self._architectures)) for one in found]
+            self._remember(learnt, gone=())
+            shelves = {subtype: dict(shelf) for subtype, shelf in self._shelves.items()}
+            for one, examined in learnt:
+                shelves[one.subtype][one.name] = self._entry(one, examined)
+            self._shelves = {subtype: MappingProxyType(shelf) for subtype, shelf in shelves.items()}
+            for path in paths:
+                self._unread.pop(path, None)
+
+    def _remember(self, learnt: Sequence[tuple[Found, Examined]], *, gone: Sequence[str]) -> None:
+        if learnt or gone:
+            prefix = self._stamp_prefix
+            rows = [(one.path, prefix + one.stamp, it.to_record(), it.preview) for one, it in learnt]
+            self._cache.update(rows, gone)
 
     def _entry(self, found: Found, examined: Examined) -> ModelEntry:
         return ModelEntry(

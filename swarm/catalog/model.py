@@ -78,5 +78,11 @@ class ModelEntry:
         return self.info.width or (self.architecture.standard_width if self.architecture else 0)
 
     @property
+    def latent_space(self) -> str:
+        """Models with the same one understand each other's latents; "" for a model of no known family."""
+        compat = self.architecture.compat if self.architecture else None
+        return "" if compat is None else compat.vae_family or compat.id
+
+    @property
     def height(self) -> int:
         return self.info.height or (self.architecture.standard_height if self.architecture else 0)

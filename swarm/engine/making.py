@@ -14,6 +14,7 @@ from swarm.jobs.acts import Act, Ask, Decode, Making, Sample
 from swarm.jobs.job import Job
 from swarm.jobs.stage import Pass
 from swarm.media.image import Pixels
+from swarm.prompt.sections import Section
 
 BASE_SECTIONS = (-1, 0, 5)
 """Sections whose LoRAs act in the base walk: everywhere, in no section, and behind `<base>` (swarm-t2i 9.1, 9.15)."""
@@ -25,7 +26,7 @@ Run: TypeAlias = Generator[Ask, Any, list[Pixels]]
 def base_pass(job: Job, index: int, acts: Sequence[Act]) -> Pass:
     """The walk a picture begins with, as the acts that follow want it. Raises BadInput when the job names no model."""
     of = Pass(
-        input=job.input,
+        input=job.input.within(Section.BASE),
         model=model_of(job),
         seed=job.seeds[index],
         loras=tuple(use for use in job.loras if use.section in BASE_SECTIONS),

@@ -10,6 +10,7 @@ from swarm.features.conditioning import CLIP_STOP_AT_LAYER
 from swarm.features.core import NEGATIVE_PROMPT, PROMPT
 from swarm.jobs.stage import Conditioning, Pass, StageContext, StageFunction
 from swarm.prompt.alternation import ScheduledText, prompt_schedule
+from swarm.prompt.sections import split_sections
 
 EMBEDDING = "embedding:"
 """What the names of textual inversion files begin with in `Pass.files`."""
@@ -59,8 +60,11 @@ class Prompts:
 
     def _encoded(self, positive: str, negative: str | None) -> Told:
         context = self._context
-        context.positive = [self.text.encode(positive, self._options)]
-        context.negative = [] if negative is None else [self.text.encode(negative, self._options)]
+        context.texts = positive, negative or ""
+        context.positive = [self.text.encode(split_sections(positive).for_base(), self._options)]
+        context.negative = []
+        if negative is not None:
+            context.negative = [self.text.encode(split_sections(negative).for_base(), self._options)]
         for function in self._stages:
             function.run(context)
         return Told(context.positive, context.negative)

@@ -282,8 +282,10 @@ def _started(model: Model, methods: Methods, of: Pass, index: int, predict: Pred
 
 def _between(sigmas: list[float], of: Pass) -> list[float]:
     """The part of a schedule that a walk takes."""
-    end = None if of.last_step is None else of.last_step + 1
-    return sigmas[of.first_step : end]
+    if of.last_step is None or of.last_step >= len(sigmas) - 1:
+        return sigmas[of.first_step :]
+    taken = sigmas[of.first_step : of.last_step + 1]
+    return taken if of.leaves_noise or len(taken) < 2 else [*taken[:-1], 0.0]
 
 
 def _sigmas(components: Components, methods: Methods, of: Pass) -> list[float]:

@@ -24,11 +24,14 @@ def special_logic(input: GenerationInput, *, rng: random.Random) -> GenerationIn
 
 
 def with_locked_seeds(input: GenerationInput, rng: random.Random) -> GenerationInput:
-    """A missing or -1 seed becomes a random one; so does a variation seed of -1."""
+    """A missing or -1 seed becomes a random one; so does a variation seed of -1, in sections too."""
     if input.get(SEED) == -1:
         input = input.having(SEED, rng.randint(0, MAX_RANDOM_SEED))
     if input.given(VARIATION_SEED) == -1:
         input = input.having(VARIATION_SEED, rng.randint(0, MAX_RANDOM_SEED))
+    for section in input.sections:
+        if input.given_within(VARIATION_SEED, section) == -1:
+            input = input.having(VARIATION_SEED, rng.randint(0, MAX_RANDOM_SEED), section=section)
     return input
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from swarm.access.permissions import PARAM_BACKEND_ID, PARAM_BACKEND_TYPE
 from swarm.features.groups import SWARM_INTERNAL_GROUP
 from swarm.params.choices import Choices
-from swarm.params.kinds import Boolean, Dropdown, Integer
+from swarm.params.kinds import Boolean, Dropdown, Integer, fixed
 from swarm.params.param import Option
 
 ANY_BACKEND = "Any"
@@ -87,6 +87,18 @@ WILDCARD_SEED = Integer(
     priority=-5.0,
     view_type="seed",
     toggleable=True,
+    always_retain=True,
+)
+PICK_AT_RANDOM, PICK_BY_INDEX = "Random", "Index"
+WILDCARD_SEED_BEHAVIOR = Dropdown(
+    name="Wildcard Seed Behavior",
+    description="Pick at random, or take the wildcard seed as the number of the option to pick, counted from 0.",
+    default=PICK_AT_RANDOM,
+    values=fixed(PICK_AT_RANDOM, PICK_BY_INDEX),
+    ignore_if=PICK_AT_RANDOM,
+    group=SWARM_INTERNAL_GROUP,
+    priority=-4.5,
+    advanced=True,
     always_retain=True,
 )
 NO_SEED_INCREMENT = Boolean(

@@ -56,6 +56,8 @@ def named_models(
         if not isinstance(param, Model) or param.id == MODEL.id or not input.has(param):
             continue
         name = input.get(param)
+        if name in param.others:
+            continue
         entry = catalog.find(param.subtype or "", name)
         if entry is None:
             raise BadInput(

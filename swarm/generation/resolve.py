@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
 
 from swarm.accounts.user import User
 from swarm.base.errors import BadInput, Refused
@@ -11,23 +13,27 @@ from swarm.base.json import Json
 from swarm.catalog.catalog import Catalog
 from swarm.catalog.model import ModelEntry
 from swarm.features.core import MODEL, NEGATIVE_PROMPT, PROMPT, SEED
-from swarm.features.lora import LORA_TENC_WEIGHTS, LORA_WEIGHTS, LORAS, with_lora
+from swarm.features.lora import LORA_TENC_WEIGHTS, LORA_WEIGHTS, LORAS, lora_sections, with_lora
 from swarm.features.output import NO_PREVIEWS
 from swarm.features.resolution import HEIGHT, WIDTH, resolved_size
 from swarm.features.special_logic import special_logic, wildcard_seed
-from swarm.features.swarm import WILDCARD_SEED
+from swarm.features.swarm import PICK_BY_INDEX, WILDCARD_SEED, WILDCARD_SEED_BEHAVIOR
 from swarm.generation.choices import ServerChoices
 from swarm.generation.files import gathered, named_models
 from swarm.generation.plan import Plan, batch_seeds
 from swarm.generation.spine import Spine
-from swarm.jobs.job import Job, LoraUse
+from swarm.jobs.job import Job, LoraUse, ModelFile
 from swarm.params.input import GenerationInput
 from swarm.params.kinds import Text
 from swarm.params.matching import best_model, without_suffix
 from swarm.params.registry import ParamRegistry
 from swarm.params.request import apply
 from swarm.prompt.expand import ExpandedPrompt, expand, tag_table
-from swarm.prompt.tag import TagContext
+from swarm.prompt.sections import split_sections
+from swarm.prompt.tag import TagContext, Wildcards
+
+EMBEDDING = "embedding:"
+"""What the names of textual inversion files begin with in `Job.files`."""
 
 NO_MODEL = "No model input given. Did your UI load properly?"
 
@@ -43,7 +49,9 @@ class Resolved:
 
 def resolve(plan: Plan, user: User, spine: Spine) -> Resolved:
     """Draw the prompt's random choices, find the models, fix the size. Raises UserError with the client's sentence."""
-    asked, extra = _expanded(plan.input, user, spine)
+    asked, extra, embeddings = _expanded(plan.input, user, spine)
+    for prompt in (PROMPT, NEGATIVE_PROMPT):
+        split_sections(asked.get(prompt))
     width, height = resolved_size(asked)
     input = asked.having(WIDTH, width).having(HEIGHT, height)
     model = _model(input, spine.catalog)
@@ -58,14 +66,15 @@ def resolve(plan: Plan, user: User, spine: Spine) -> Resolved:
         model=file,
         loras=loras,
         parts=found.parts,
-        files=found.files,
+        files={**found.files, **_embedding_files(embeddings, spine.catalog)},
         seeds=seeds,
         variation_seeds=variation_seeds,
         wants_previews=not input.get(NO_PREVIEWS),
         user_id=user.id,
     )
     others = ((param.id, entry) for param, entry in named)
-    used = ((MODEL.id, model), *((LORAS.id, entry) for entry in lora_entries), *others)
+    embedded = (("used_embeddings", entry) for entry in embeddings.values())
+    used = ((MODEL.id, model), *others, *embedded, *((LORAS.id, entry) for entry in lora_entries))
     date = plan.moment.time.strftime("%Y-%m-%d")
     return Resolved(job=job, models=used, extra={"date": date, **extra, **input.extra})
 
@@ -73,12 +82,16 @@ def resolve(plan: Plan, user: User, spine: Spine) -> Resolved:
 def filled_prompt(prompt: str, user: User, spine: Spine) -> str:
     """A prompt as a picture's would be drawn, with random choices of its own. Raises UserError."""
     input = GenerationInput().having(PROMPT, prompt).having(SEED, spine.random.randint(0, 2**31 - 1))
-    filled, _ = _expanded(input, user, spine)
+    filled, _, _ = _expanded(input, user, spine)
     return filled.get(PROMPT)
 
 
-def _expanded(input: GenerationInput, user: User, spine: Spine) -> tuple[GenerationInput, dict[str, Json]]:
-    """The input with prompts as they will be drawn, and what metadata records about the change (swarm-t2i 5.7)."""
+_Embeddings: TypeAlias = Mapping[str, ModelEntry]
+
+
+def _expanded(input: GenerationInput, user: User, spine: Spine) -> tuple[GenerationInput, dict[str, Json], _Embeddings]:
+    """The input with prompts as they will be drawn, what metadata records about the change (swarm-t2i 5.7), and the
+    textual inversions that the prompts name."""
     request = _Request(
         input=input,
         params=spine.params,
@@ -86,13 +99,16 @@ def _expanded(input: GenerationInput, user: User, spine: Spine) -> tuple[Generat
         user=user,
         presets=spine.presets(user.id),
         expanding=PROMPT,
+        catalog=spine.catalog,
     )
     context = TagContext(
         tags=tag_table(spine.tags),
         seed=wildcard_seed(input, spine.random),
-        wildcards=spine.wildcards,
-        known_loras=_KnownLoras(spine.catalog.names("LoRA")),
+        wildcards=_PermittedWildcards(spine.wildcards, user),
+        known_loras=_KnownModels(spine.catalog, "LoRA", user),
+        known_embeddings=_KnownModels(spine.catalog, "Embedding", user),
         parameters=request,
+        picks_by_index=input.get(WILDCARD_SEED_BEHAVIOR) == PICK_BY_INDEX,
     )
     prompt = expand(input.get(PROMPT), context)
     request.expanding = NEGATIVE_PROMPT
@@ -104,7 +120,9 @@ def _expanded(input: GenerationInput, user: User, spine: Spine) -> tuple[Generat
         changed = changed.having(WILDCARD_SEED, context.seed)
     # Once more, for tags may have set seeds, sizes and LoRA lists.
     settled = special_logic(_with_tag_loras(changed, context, user), rng=spine.random)
-    return settled, _notes(prompt, negative, context)
+    entries = {name: spine.catalog.find("Embedding", name) for name in context.used_embeddings}
+    embeddings = {name: entry for name, entry in entries.items() if entry is not None}
+    return settled, _notes(prompt, negative, context), embeddings
 
 
 def _notes(prompt: ExpandedPrompt, negative: ExpandedPrompt, context: TagContext) -> dict[str, Json]:
@@ -115,6 +133,8 @@ def _notes(prompt: ExpandedPrompt, negative: ExpandedPrompt, context: TagContext
         notes["original_negativeprompt"] = negative.original
     if context.used_wildcards:
         notes["used_wildcards"] = list(context.used_wildcards)
+    if context.used_embeddings:
+        notes["used_embeddings"] = list(context.used_embeddings)
     if context.loras:
         notes["prompted_loras"] = [tag.name for tag in context.loras]
     if context.warnings:
@@ -130,7 +150,7 @@ def _with_tag_loras(input: GenerationInput, context: TagContext, user: User) -> 
             context.warn(f"LoRA '{tag.name}' is already applied and will not be added again.")
             continue
         text_weight = None if tag.text_weight is None else f"{tag.text_weight:g}"
-        input = with_lora(input, tag.name, f"{tag.weight:g}", text_weight)
+        input = with_lora(input, tag.name, f"{tag.weight:g}", text_weight, section=tag.section)
     return input
 
 
@@ -150,28 +170,61 @@ def _loras(input: GenerationInput, catalog: Catalog) -> tuple[tuple[LoraUse, ...
     uses: list[LoraUse] = []
     entries: list[ModelEntry] = []
     names = input.get(LORAS)
-    for position, name in enumerate(names):
+    for position, (name, section) in enumerate(zip(names, lora_sections(input), strict=True)):
         entry = catalog.find("LoRA", name)
         if entry is None:
             raise BadInput(f"The LoRA '{name}' is no longer there. Refresh the list and choose another.")
         weight = weights[position] if position < len(weights) else 1.0
         text_weight = text_weights[position] if position < len(text_weights) else weight
-        uses.append(LoraUse(file=catalog.model_file(entry), weight=weight, text_weight=text_weight))
+        file = catalog.model_file(entry)
+        uses.append(LoraUse(file=file, weight=weight, text_weight=text_weight, section=section))
         entries.append(entry)
     return tuple(uses), entries
 
 
-class _KnownLoras:
-    """The LoRAs that `<lora:…>` may name."""
+def _embedding_files(embeddings: _Embeddings, catalog: Catalog) -> dict[str, ModelFile]:
+    """As the engine asks for them: `embedding:` and the name that stands in the prompt."""
+    return {f"{EMBEDDING}{name}": catalog.model_file(entry) for name, entry in embeddings.items()}
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = [without_suffix(name) for name in names]
+
+class _KnownModels:
+    """The LoRAs that `<lora:…>` of a user may name, or the textual inversions that `<embed:…>` may."""
+
+    def __init__(self, catalog: Catalog, subtype: str, user: User) -> None:
+        self._catalog = catalog
+        self._subtype = subtype
+        self._user = user
+
+    @cached_property
+    def _names(self) -> list[str]:
+        names = self._catalog.names(self._subtype)
+        return [without_suffix(name) for name in names if self._user.permits_model(name)]
 
     def find(self, name: str) -> str | None:
         return best_model(name, self._names)
 
     def count(self) -> int:
         return len(self._names)
+
+    def trigger_phrase(self, name: str) -> str:
+        return trigger_phrase(self._catalog.find(self._subtype, name)).replace(";", ",")
+
+
+class _PermittedWildcards:
+    """The wildcard lists that a user may see."""
+
+    def __init__(self, wildcards: Wildcards, user: User) -> None:
+        self._wildcards = wildcards
+        self._user = user
+
+    def find(self, name: str) -> tuple[str, Sequence[str]] | None:
+        found = self._wildcards.find(name)
+        return found if found is not None and self._user.permits_model(found[0]) else None
+
+
+def trigger_phrase(entry: ModelEntry | None) -> str:
+    """The words a model answers to; empty if its file does not say."""
+    return (entry.info.trigger_phrase or "").strip() if entry is not None else ""
 
 
 @dataclass
@@ -184,20 +237,26 @@ class _Request:
     user: User
     presets: Mapping[str, Mapping[str, str]]
     expanding: Text
+    catalog: Catalog
 
-    def text(self, name: str) -> str | None:
+    def text(self, name: str, section: int) -> str | None:
         param = self.params.find(name)
         if param is None:
             return None
-        value = self.input.given(param)
+        value = self.input.given(param, section=section)
         return "" if value is None else param.to_text(value)
 
-    def set(self, name: str, value: str) -> bool:
+    def set(self, name: str, value: str, section: int) -> bool:
         param = self.params.find(name)
         if param is None:
             return False
-        self.input = apply(self.input, param, value, self.choices, self.user.permits)
+        self.input = apply(self.input, param, value, self.choices, self.user.permits, section=section)
         return True
+
+    def trigger_phrases(self) -> Sequence[str]:
+        model = self.catalog.find("Stable-Diffusion", self.input.get(MODEL))
+        loras = (self.catalog.find("LoRA", name) for name in self.input.get(LORAS))
+        return [trigger_phrase(model), *(trigger_phrase(lora).replace(";", ",") for lora in loras)]
 
     def apply_preset(self, title: str) -> str | None:
         texts = self.presets.get(title.lower())
@@ -206,5 +265,5 @@ class _Request:
         for name, value in texts.items():
             param = self.params.find(name)
             if param is not None and param is not self.expanding:
-                self.set(name, value)
+                self.set(name, value, 0)
         return next((value for name, value in texts.items() if self.params.find(name) is self.expanding), "")

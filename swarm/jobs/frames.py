@@ -147,6 +147,7 @@ def _file_body(file: ModelFile) -> Body:
         "family": file.family,
         "stamp": file.stamp,
         "size": [file.width, file.height],
+        "latent_space": file.latent_space,
     }
 
 
@@ -159,6 +160,7 @@ def _file(body: Body) -> ModelFile:
         stamp=body["stamp"],
         width=width,
         height=height,
+        latent_space=body["latent_space"],
     )
 
 

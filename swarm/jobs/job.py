@@ -16,7 +16,8 @@ class ModelFile:
 
     `name`: as the catalog spells it, extension included. `family`: id of its Architecture, None if unknown.
     `path`: a single file, or a diffusers folder. `stamp`: changes when the file changes (mtime and size).
-    `width`, `height`: the size its pictures are best at, 0 if unknown.
+    `width`, `height`: the size its pictures are best at, 0 if unknown. `latent_space`: models with the same one
+    understand each other's latents.
     """
 
     name: str
@@ -25,6 +26,7 @@ class ModelFile:
     stamp: str
     width: int = 0
     height: int = 0
+    latent_space: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,8 +76,9 @@ class Pass:
 
     `input`: what every stage of the walk reads (an act that refines sets STEPS, CFG_SCALE, PROMPT … to what its walk
     wants). `latent`: a clean latent (1, C, h, w) in the model's scale to begin with, instead of an empty one; the walk
-    then begins at step `first_step`. `adds_noise` False: `latent` carries its noise already. `last_step`: stop there
-    and keep the noise that is left, None to walk to the end. `name`: `base`, `refiner`, `segment` …
+    then begins at step `first_step`. `adds_noise` False: `latent` carries its noise already. `last_step`: stop there,
+    None to walk to the end; the last step then leads straight to no noise, unless `leaves_noise`. `name`: `base`,
+    `refiner`, `segment` …
     """
 
     input: GenerationInput
@@ -90,12 +91,21 @@ class Pass:
     latent: Any = None
     first_step: int = 0
     last_step: int | None = None
+    leaves_noise: bool = False
     adds_noise: bool = True
     name: str = "base"
 
     def with_input(self, input: GenerationInput) -> Pass:
         """The same walk for another request."""
         return replace(self, input=input)
+
+    def ending(self, last_step: int, *, leaves_noise: bool) -> Pass:
+        """The same walk, cut off at a step."""
+        return replace(self, last_step=last_step, leaves_noise=leaves_noise)
+
+    def starting(self, latent: Any) -> Pass:
+        """The same walk from a latent."""
+        return replace(self, latent=latent)
 
 
 class StageTools(Protocol):
@@ -144,7 +154,8 @@ class StageContext:
     has cut off its begin. `step`: which of `sigmas` the model was asked at. `result`: a stage at START may set it to
     skip sampling and decoding altogether. `concat`: channels beside the latent that inpainting and edit models see.
     `guidance`: the number that guidance-distilled models are told, None for the family's own. `is_flow`: x is
-    sigma * noise + (1 - sigma) * clean instead of clean + sigma * noise. `memory`: for a feature's own notes.
+    sigma * noise + (1 - sigma) * clean instead of clean + sigma * noise. `texts`: both prompts at this step, with their
+    sections. `memory`: for a feature's own notes.
     """
 
     input: GenerationInput
@@ -157,6 +168,7 @@ class StageContext:
     tools: StageTools
     files: Mapping[str, ModelFile] = field(default_factory=dict)
     is_flow: bool = False
+    texts: tuple[str, str] = ("", "")
     positive: list[Conditioning] = field(default_factory=list)
     negative: list[Conditioning] = field(default_factory=list)
     latent: Any = None

@@ -19,18 +19,30 @@ from swarm.params.input import GenerationInput
 def encode_input(input: GenerationInput) -> tuple[JsonObject, list[bytes]]:
     """The header, and the pictures' bytes in the order the header numbers them."""
     blobs: list[bytes] = []
-    values = {id: _encode(value, blobs) for id, value in input.values.items()}
-    return {"values": values, "extra": dict(input.extra)}, blobs
+    header: dict[str, Json] = {"values": _encoded(input.values, blobs), "extra": dict(input.extra)}
+    if input.sections:
+        header["sections"] = {str(id): _encoded(values, blobs) for id, values in input.sections.items()}
+    return header, blobs
 
 
 def decode_input(header: JsonObject, blobs: Sequence[bytes]) -> GenerationInput:
     """The exact inverse of `encode_input`. Raises BadInput when the two do not belong together."""
     try:
-        values = {id: _decode(value, blobs) for id, value in cast(Mapping[str, Json], header["values"]).items()}
+        values = _decoded(header["values"], blobs)
         extra = dict(cast(JsonObject, header["extra"]))
-    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        own = cast(Mapping[str, Json], header.get("sections", {}))
+        sections = {int(id): _decoded(value, blobs) for id, value in own.items()}
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(f"This stored request cannot be read: {error!r}") from None
-    return GenerationInput(MappingProxyType(values), MappingProxyType(extra))
+    return GenerationInput(values, MappingProxyType(extra), MappingProxyType(sections))
+
+
+def _encoded(values: Mapping[str, Any], blobs: list[bytes]) -> JsonObject:
+    return {id: _encode(value, blobs) for id, value in values.items()}
+
+
+def _decoded(values: Json, blobs: Sequence[bytes]) -> Mapping[str, Any]:
+    return MappingProxyType({id: _decode(value, blobs) for id, value in cast(Mapping[str, Json], values).items()})
 
 
 def _encode(value: Any, blobs: list[bytes]) -> Json:

@@ -191,17 +191,22 @@ class Model(Param[str]):
     """A model of the set `subtype`; the value is its full name with extension. Empty text and `(None)` unset it.
 
     `slot`: the component of the main model that it replaces (`vae`, `t5xxl` …), "" for a model of its own.
+    `others`: words that may stand in place of a model, and are listed before them.
     """
 
     default: str = ""
     subtype: str | None = "Stable-Diffusion"
     slot: str = ""
+    others: tuple[str, ...] = ()
 
     @property
     def type_name(self) -> str:
         return "model"
 
     def parse(self, text: str, choices: Choices) -> str | None:
+        special = next((word for word in self.others if word.lower() == text.strip().lower()), None)
+        if special is not None:
+            return special
         if clean_name(text) in ("", "none", "(none)"):
             return None
         names = choices.models(self.subtype or "")

@@ -15,6 +15,7 @@ from swarm.base.json import Json, JsonObject, loads
 from swarm.params.input import GenerationInput
 from swarm.params.param import Omitted
 from swarm.params.registry import ParamRegistry
+from swarm.params.request import SECTION_PARAMS
 
 PARAMS_KEY, EXTRA_KEY, MODELS_KEY = "sui_image_params", "sui_extra_data", "sui_models"
 VERSION_KEY = "swarm_version"
@@ -100,7 +101,15 @@ def _recorded(input: GenerationInput, params: ParamRegistry, *, without: Collect
         if id == _PROMPT and _NEGATIVE_PROMPT not in input.values:
             recorded[_NEGATIVE_PROMPT] = ""
     recorded.setdefault(_NEGATIVE_PROMPT, "")
+    if input.sections:
+        recorded[SECTION_PARAMS] = {str(id): _own(values, params) for id, values in input.sections.items()}
     return recorded
+
+
+def _own(values: Mapping[str, object], params: ParamRegistry) -> JsonObject:
+    """What one section of the prompt sets for itself."""
+    written = {id: params.params[id].to_json(value) for id, value in values.items() if id in params.params}
+    return {id: value for id, value in written.items() if not isinstance(value, Omitted)}
 
 
 def _intends_no_use(id: str, params: ParamRegistry) -> bool:

@@ -25,7 +25,12 @@ PRIOR_VALUE = "{value}"
 DISREGARDED_FLAGS = frozenset({"sd3", "flux-dev", "text2video", "cascade", "sdxl", "text2audio"})
 """Flags of the page's own making; they never stand in a backend's way."""
 
-_NOT_PARAMS = frozenset({"session_id", "presets", "extra_metadata"})
+SECTION_PARAMS = "sectionparams"
+"""The key under which metadata keeps what sections of the prompt set for themselves: `{"1": {"steps": 5}}`."""
+
+_NOT_PARAMS = frozenset({"session_id", "presets", "extra_metadata", SECTION_PARAMS})
+_MAX_SECTIONS = 200
+_SECTION_ID = re.compile(r"[0-9]{1,6}")
 _MAX_DEPTH = 64
 _TRAILING_PART = re.compile(r"<(?:segment|object|region):", re.IGNORECASE)
 _logger = logging.getLogger(__name__)
@@ -47,6 +52,7 @@ def parse_request(
     input = GenerationInput(extra=MappingProxyType(_extra_metadata(raw.get("extra_metadata"))))
     texts = {key: text_form(value) for key, value in raw.items() if key not in _NOT_PARAMS}
     input = _apply_all(input, texts, params, choices, permits)
+    input = _apply_sections(input, raw.get(SECTION_PARAMS), params, choices, permits)
     titles = raw.get("presets")
     if not isinstance(titles, list) or not titles:
         return input
@@ -84,10 +90,14 @@ def apply(
     text: str,
     choices: Choices,
     permits: Callable[[Permission], bool],
+    *,
+    section: int = 0,
 ) -> GenerationInput:
-    """`input` after one parameter was given as `text` (swarm-t2i 3.2). Raises BadInput or NotPermitted."""
+    """`input` after one parameter was given as `text` (swarm-t2i 3.2), for one section of the prompt only if the
+    parameter knows sections. Raises BadInput or NotPermitted."""
+    section = section if param.can_sectionalize else 0
     if text == param.ignore_if:
-        return input.without(param)
+        return input.without(param, section=section)
     if param.permission is not None and not permits(param.permission):
         raise NotPermitted(f"You do not have permission to use parameter {param.name}.")
     if isinstance(param, Text) and param.edits:
@@ -99,8 +109,8 @@ def apply(
     if value is None:
         return input
     if param.ignore_if is not None and param.to_text(value) == param.ignore_if:
-        return input.without(param)
-    return input.having(param, value)
+        return input.without(param, section=section)
+    return input.having(param, value, section=section)
 
 
 def edited(template: str, prior: str) -> str:
@@ -136,6 +146,26 @@ def _apply_all(
     if unknown:
         listed = ", ".join(f"{key[:40]!r}" for key in unknown[:10])
         _logger.warning("A request has %d unknown parameters, which are ignored: %s", len(unknown), listed)
+    return input
+
+
+def _apply_sections(
+    input: GenerationInput,
+    raw: Json,
+    params: ParamRegistry,
+    choices: Choices,
+    permits: Callable[[Permission], bool],
+) -> GenerationInput:
+    """What metadata keeps of the sections' own values; anything that is not of that shape is nothing."""
+    if not isinstance(raw, Mapping):
+        return input
+    for id, values in list(raw.items())[:_MAX_SECTIONS]:
+        if not isinstance(values, Mapping) or not _SECTION_ID.fullmatch(id):
+            continue
+        for key, value in values.items():
+            param = params.find(key)
+            if param is not None and param.can_sectionalize:
+                input = apply(input, param, text_form(value), choices, permits, section=int(id))
     return input
 
 

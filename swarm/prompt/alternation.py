@@ -13,7 +13,7 @@ MAX_NESTING = 50
 MAX_BRACKETS = 1000
 """Brackets after so many are text."""
 
-_SPECIAL = re.compile(r"\\[\[\]:|\\]|[\[\]|:()]")
+_SPECIAL = re.compile(r"<embed:[^<>]*>|\\[\[\]:|\\]|[\[\]|:()]")
 _BREAK = re.compile(r"<break>", re.IGNORECASE)
 _NUMBER = re.compile(r"\s*(?:[0-9]{1,9}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})\s*")
 
@@ -65,7 +65,9 @@ def _parse(text: str) -> _Parts:
         here, mark = stack[-1], match.group()
         here.parts[-1].append(text[plain_from : match.start()])
         plain_from = match.end()
-        if mark == "[" and opened < MAX_BRACKETS and len(stack) <= MAX_NESTING:
+        if mark[0] == "<":
+            here.parts[-1].append(mark)
+        elif mark == "[" and opened < MAX_BRACKETS and len(stack) <= MAX_NESTING:
             stack.append(_Bracket())
             opened += 1
         elif mark == "]" and len(stack) > 1:

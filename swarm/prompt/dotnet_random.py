@@ -14,11 +14,11 @@ def _wrapped(value: int) -> int:
 
 
 class DotnetRandom:
-    """`System.Random(seed)`. `seed`: 32 bits, signed."""
+    """`System.Random(seed)`. `seed`: signed 32 bits, wrapped around if it has more."""
 
     def __init__(self, seed: int) -> None:
         state = [0] * 56
-        low, high = 1, 161803398 - min(abs(seed), _M)
+        low, high = 1, 161803398 - min(abs(_wrapped(seed)), _M)
         state[55] = high
         position = 0
         for _ in range(54):

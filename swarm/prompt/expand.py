@@ -12,7 +12,8 @@ from swarm.prompt.tag import LoraTag, PromptTag, TagContext
 
 @dataclass(frozen=True)
 class ExpandedPrompt:
-    """`text` is final but for what the encoder reads (`(a:1.2)`, `[a|b]`, `<break>`); `original` is as it was written.
+    """`text` is final but for what the encoder reads (`(a:1.2)`, `[a|b]`, `<break>`, `<embed:name>`) and the sections
+    (`<refiner//cid=1>` …: swarm.prompt.sections); `original` is as it was written.
 
     `loras`, `wildcards` and `warnings` are what this one text left behind.
     """
@@ -28,8 +29,9 @@ def expand(prompt: str, context: TagContext) -> ExpandedPrompt:
     """Resolve the tags of `prompt`. Raises BadInput when they unfold into too much or give a parameter a bad value."""
     loras, wildcards, warnings = len(context.loras), len(context.used_wildcards), len(context.warnings)
     text = without_marks(prompt)
+    context.numbering.begin(text)
     if "<" in text:
-        text = written_out(_wrapped(context.expand(text), context))
+        text = written_out(_wrapped(context.expand_outside(text), context), _phrases(context))
     return ExpandedPrompt(
         text=text.strip() if text != prompt else prompt,
         original=prompt,
@@ -45,6 +47,12 @@ def _wrapped(text: str, context: TagContext) -> str:
     context.before.clear()
     context.after.clear()
     return wrapped
+
+
+def _phrases(context: TagContext) -> str:
+    """What the LoRAs answer to that tags have asked for."""
+    phrases = (context.known_loras.trigger_phrase(name) for name in dict.fromkeys(tag.name for tag in context.loras))
+    return ", ".join(phrase for phrase in phrases if phrase)
 
 
 def tag_table(tags: Registry[PromptTag]) -> Mapping[str, PromptTag]:

@@ -24,7 +24,7 @@ def pick(options: Sequence[str], predata: str | None, context: TagContext, *, ra
     picked: list[str] = []
     for _ in range(wanted):
         left = left or list(options)
-        choice = left.pop(context.rng.below(len(left)))
+        choice = left.pop(context.index_below(len(left)))
         if ranges and (number := pick_in_range(choice, context)) is not None:
             return number
         picked.append(context.expand(choice).strip() + separator)

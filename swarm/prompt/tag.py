@@ -19,6 +19,8 @@ from typing import Protocol, TypeAlias
 from swarm.base.errors import BadInput
 from swarm.prompt.dotnet_random import DotnetRandom
 from swarm.prompt.lexer import TagUse, split_tags
+from swarm.prompt.marks import last_section
+from swarm.prompt.numbering import Numbering
 
 MAX_DEPTH = 100
 """How deep tags may stand in one another; deeper ones get a warning and stay as they are."""
@@ -89,6 +91,9 @@ class Loras(Protocol):
 
     def count(self) -> int: ...
 
+    def trigger_phrase(self, name: str) -> str:
+        """The words that a LoRA, by its own name, answers to; empty if it has none."""
+
 
 class NoLoras:
     """There are none."""
@@ -99,15 +104,36 @@ class NoLoras:
     def count(self) -> int:
         return 0
 
+    def trigger_phrase(self, name: str) -> str:
+        return ""
+
+
+class Embeddings(Protocol):
+    """The textual inversions that the user may use."""
+
+    def find(self, name: str) -> str | None:
+        """The embedding's own name, without extension, or None when none is like `name`."""
+
+
+class NoEmbeddings:
+    """There are none."""
+
+    def find(self, name: str) -> str | None:
+        return None
+
 
 class Parameters(Protocol):
-    """The request that the prompt belongs to."""
+    """The request that the prompt belongs to. `section`: the part of the prompt that asks, 0 for all of it."""
 
-    def text(self, name: str) -> str | None:
+    def text(self, name: str, section: int) -> str | None:
         """The value of a parameter as text, empty if unset; None for an unknown parameter."""
 
-    def set(self, name: str, value: str) -> bool:
-        """Give a parameter a value; False for an unknown parameter. Raises BadInput for a value it cannot have."""
+    def set(self, name: str, value: str, section: int) -> bool:
+        """Give a parameter a value, for the section only if the parameter knows sections; False for an unknown
+        parameter. Raises BadInput for a value it cannot have."""
+
+    def trigger_phrases(self) -> Sequence[str]:
+        """The words that the model and the LoRAs named so far answer to."""
 
     def apply_preset(self, title: str) -> str | None:
         """Give parameters the values of a preset, but for the prompt being expanded: answers the preset's text for it,
@@ -117,11 +143,14 @@ class Parameters(Protocol):
 class NoParameters:
     """A prompt without a request."""
 
-    def text(self, name: str) -> str | None:
+    def text(self, name: str, section: int) -> str | None:
         return None
 
-    def set(self, name: str, value: str) -> bool:
+    def set(self, name: str, value: str, section: int) -> bool:
         return False
+
+    def trigger_phrases(self) -> Sequence[str]:
+        return ()
 
     def apply_preset(self, title: str) -> str | None:
         return None
@@ -129,25 +158,28 @@ class NoParameters:
 
 @dataclass(frozen=True)
 class LoraTag:
-    """A LoRA that a tag asked for. `text_weight` None: as `weight`."""
+    """A LoRA that a tag asked for. `text_weight` None: as `weight`. `section`: where it acts, 0 in the plain prompt."""
 
     name: str
     weight: float
     text_weight: float | None = None
+    section: int = 0
 
 
 @dataclass
 class TagContext:
     """What tags read and leave behind. One for a picture's prompt and negative prompt together, the prompt first.
 
-    `tags`: by every name. `seed`: the wildcard seed, 0 to 2^31-1. `before`, `after`: what goes around the text being
-    expanded, innermost first.
+    `tags`: by every name. `seed`: the wildcard seed, 0 to 2^31-1. `picks_by_index`: the seed itself says which option
+    is picked, nothing is drawn. `before`, `after`: what goes around the text being expanded, innermost first.
+    `section`: the part of the prompt that is being read. `drew`: whether the seed decided anything.
     """
 
     tags: Mapping[str, PromptTag]
     seed: int
     wildcards: Wildcards = field(default_factory=NoWildcards)
     known_loras: Loras = field(default_factory=NoLoras)
+    known_embeddings: Embeddings = field(default_factory=NoEmbeddings)
     parameters: Parameters = field(default_factory=NoParameters)
     variables: dict[str, str] = field(default_factory=dict)
     macros: dict[str, str] = field(default_factory=dict)
@@ -156,6 +188,10 @@ class TagContext:
     used_wildcards: list[str] = field(default_factory=list)
     before: list[str] = field(default_factory=list)
     after: list[str] = field(default_factory=list)
+    used_embeddings: list[str] = field(default_factory=list)
+    picks_by_index: bool = False
+    section: int = 0
+    numbering: Numbering = field(default_factory=Numbering)
     drew: bool = False
     _depth: int = 0
     _work: int = 0
@@ -170,6 +206,13 @@ class TagContext:
     def _rng(self) -> DotnetRandom:
         return DotnetRandom(self.seed + 17)
 
+    def index_below(self, limit: int) -> int:
+        """Which of `limit` options to pick."""
+        if not self.picks_by_index:
+            return self.rng.below(limit)
+        self.drew = True
+        return self.seed % limit
+
     def warn(self, sentence: str) -> None:
         """Note what the person should know; the first hundred such sentences are kept."""
         if len(self.warnings) < MAX_WARNINGS:
@@ -183,13 +226,24 @@ class TagContext:
         if self._depth >= MAX_DEPTH:
             self.warn("Recursive prompt tags - infinite loop, cannot return valid result.")
             return text
+        section = self.section
         self._depth += 1
         try:
             for phase in Phase:
+                self.section = section
                 text = "".join([self._place(piece, phase) for piece in split_tags(text)])
         finally:
             self._depth -= 1
+            self.section = section
         return text
+
+    def expand_outside(self, text: str) -> str:
+        """As `expand`, for text that will stand before all sections."""
+        section, self.section = self.section, 0
+        try:
+            return self.expand(text)
+        finally:
+            self.section = section
 
     def spend(self, letters: int) -> None:
         """Account for work. Raises BadInput when tags unfold into far more than anyone can mean."""
@@ -203,6 +257,9 @@ class TagContext:
         tag = self.tags.get(piece.name)
         placed = tag.function(piece, self) if tag is not None and tag.phase is phase else None
         if placed is None:
-            return piece.source
-        self.spend(len(placed))
+            placed = piece.source
+        else:
+            self.spend(len(placed))
+        begun = last_section(placed)
+        self.section = self.section if begun is None else begun
         return placed

@@ -54,8 +54,16 @@ class Bench:
         id = f"job{next(self._ids)}"
         values = {"prompt": "a fox", "steps": 3, "width": 64, "height": 64, "cfgscale": 6.0, **values}
         variations = tuple(values.pop("variation_seeds", ()))
+        files, parts = values.pop("files", {}), values.pop("parts", {})
         job = Job(
-            id=id, input=GenerationInput(values), model=model, seeds=seeds, loras=loras, variation_seeds=variations
+            id=id,
+            input=GenerationInput(values),
+            model=model,
+            seeds=seeds,
+            loras=loras,
+            variation_seeds=variations,
+            files=files,
+            parts=parts,
         )
         self.send(Run(job=job))
         return id

@@ -36,6 +36,11 @@ REQUESTS = st.fixed_dictionaries(
         "loras": st.lists(st.sampled_from(["ink", "Zoo/cat"])),
         "loraweights": st.lists(st.floats(-10, 10, allow_nan=False)),
         "rawresolution": st.just("640x480"),
+        "sectionparams": st.dictionaries(
+            st.integers(1, 99).map(str),
+            st.fixed_dictionaries({"steps": st.integers(0, 500)}, optional={"sampler": st.just("euler")}),
+            max_size=3,
+        ),
     },
 )
 

@@ -29,14 +29,22 @@ class Lists:
     def find(self, name: str) -> tuple[str, Sequence[str]] | None:
         return (name, self.lists[name]) if name in self.lists else None
 
-    def text(self, name: str) -> str | None:
-        return self.steps if name == "steps" else None
+    sections: dict[int, str] = field(default_factory=dict)
 
-    def set(self, name: str, value: str) -> bool:
+    def text(self, name: str, section: int) -> str | None:
+        return self.sections.get(section, self.steps) if name == "steps" else None
+
+    def set(self, name: str, value: str, section: int) -> bool:
         if not value.isdigit():
             raise BadInput("not a number")
-        self.steps = value
+        if section:
+            self.sections[section] = value
+        else:
+            self.steps = value
         return name == "steps"
+
+    def trigger_phrases(self) -> Sequence[str]:
+        return ("zebra", "")
 
     def apply_preset(self, title: str) -> str | None:
         return {"wrap": "(<random:x> {value}:1.1)", "add": "more", "silent": "", "loop": "<preset:loop>"}.get(title)
@@ -49,9 +57,24 @@ class TwoLoras:
     def count(self) -> int:
         return 2
 
+    def trigger_phrase(self, name: str) -> str:
+        return "drawn, inky"
+
+
+class OneEmbedding:
+    def find(self, name: str) -> str | None:
+        return "neg/hands" if name in ("hands", "neg/hands") else None
+
 
 def context(seed: int = 1) -> TagContext:
-    return TagContext(TABLE, seed, wildcards=Lists(), known_loras=TwoLoras(), parameters=Lists())
+    return TagContext(
+        TABLE,
+        seed,
+        wildcards=Lists(),
+        known_loras=TwoLoras(),
+        known_embeddings=OneEmbedding(),
+        parameters=Lists(),
+    )
 
 
 def drawn(prompt: str, seed: int = 1) -> str:
@@ -112,6 +135,26 @@ def test_ranges_draw_what_the_same_seed_draws_elsewhere(seed: int, picks: list[i
         ("<repeat[2]:<preset:silent>a>", "a a"),
         ("a <preset:nope>", "a <preset:nope>"),
         ("a\x00b\x01[", "ab["),
+        ("<embed:Hands>, <embedding:neg\\hands>", "<embed:neg/hands>, <embed:neg/hands>"),
+        ("<repeat[2]:<embed:hands>>", "<embed:neg/hands> <embed:neg/hands>"),
+        ("<trigger>", "zebra"),
+        ("<trigger> <lora:ink> <trigger>", "zebra, drawn, inky  zebra, drawn, inky"),
+        ("a <base>b <refiner>c", "a <base//cid=5>b <refiner//cid=1>c"),
+        ("<pixeldecoder> <video> <videoswap>", "<pixeldecoder//cid=4> <video//cid=2> <videoswap//cid=3>"),
+        ("<SEGMENT:face> a <object:0,0,1,1> b", "<segment:face//cid=11> a <object:0,0,1,1//cid=12> b"),
+        ("<refiner> <segment:a> <extend:9>", "<refiner//cid=1> <segment:a//cid=11> <extend:9//cid=12>"),
+        ("<region:0,0,1,1>a<region:end>b", "<region:0,0,1,1//cid=11>a<region:end//cid=0>b"),
+        ("<clear:sky> <segment:>", "<clear:sky> <segment:>"),
+        ("<segment:<random:a,b>>", "<segment:<random:a,b>//cid=11>"),
+        (
+            "<segment:a//cid=14> <segment:b> <random:<segment:c>>",
+            "<segment:a//cid=14> <segment:b//cid=15> <segment:c//cid=16>",
+        ),
+        (
+            "<param[steps]:30><refiner><param[steps]:5><param:steps><region:end><param:steps>",
+            "<refiner//cid=1>5<region:end//cid=0>30",
+        ),
+        ("<base//cid=5>b", "<base//cid=5>b"),
     ],
 )
 def test_tags_are_replaced(prompt: str, text: str) -> None:
@@ -139,6 +182,8 @@ def test_tags_are_replaced(prompt: str, text: str) -> None:
         ("a<var:x>", "a", "Variable 'x' is not recognized."),
         ("<setmacro[]:a>", "<setmacro[]:a>", "A macro name is required when using setmacro."),
         ("a<macro:x>", "a", "Macro 'x' is not recognized."),
+        ("a<embed:feet>", "a", "Embedding 'feet' does not exist and will be ignored."),
+        ("<param[]:a>", "<param[]:a>", "Prompt tag 'param' requires pre-data to specify the parameter name."),
     ],
 )
 def test_tags_that_make_no_sense_get_a_warning(prompt: str, text: str, warning: str) -> None:
@@ -164,9 +209,39 @@ def test_loras_and_wildcards_are_reported_with_the_text_that_used_them() -> None
     shared = context()
     first = expand("<lora:Ink:0.5:0.25> <wc:animals>", shared)
     second = expand("<random:<lora:ink>>", shared)
-    assert first.loras == (LoraTag("Zoo/ink", 0.5, 0.25),)
+    assert first.loras == (LoraTag("Zoo/ink", 0.5, 0.25, 0),)
     assert (second.loras, second.wildcards) == ((LoraTag("Zoo/ink", 1.0),), ())
     assert first.wildcards == ("animals",)
+
+
+def test_loras_belong_to_the_section_they_stand_in() -> None:
+    prompt = "<lora:ink> a <refiner> <lora:ink:2> <segment:face> <random:<lora:ink:3>> <region:end> <lora:ink:4>"
+    loras = expand(prompt, context()).loras
+    assert sorted((int(lora.weight), lora.section) for lora in loras) == [(1, 0), (2, 1), (3, 11), (4, 0)]
+
+
+def test_a_section_that_is_picked_at_random_holds_what_follows_it() -> None:
+    expanded = expand("<random:<segment:face>> <lora:ink>", context())
+    assert expanded.loras[0].section == 11
+
+
+def test_parts_of_the_negative_prompt_are_those_of_the_prompt() -> None:
+    shared = context()
+    expand("<segment:face> a <segment:hand> b <segment:face> c", shared)
+    negative = expand("<segment:face> x <segment:face> y <segment:foot> z", shared)
+    assert negative.text == "<segment:face//cid=11> x <segment:face//cid=13> y <segment:foot//cid=14> z"
+
+
+@pytest.mark.parametrize("prompt", ["a <segment:face> <random:<region:0,0,1,1>b,c> <extend:5> [a|b] <embed:hands>"])
+def test_an_expanded_prompt_expands_to_itself(prompt: str) -> None:
+    once = drawn(prompt)
+    assert drawn(once) == once
+
+
+def test_the_seed_may_be_the_number_of_the_option() -> None:
+    by_index = TagContext(TABLE, 7, wildcards=Lists(), picks_by_index=True)
+    assert expand("<random:a,b,c> <random[2]:a,b,c> <wc:animals>", by_index).text == "b b c dog"
+    assert by_index.drew
 
 
 def test_picks_do_not_repeat_before_all_were_picked() -> None:

@@ -11,7 +11,8 @@ from swarm.prompt.tag import LoraTag, Phase, TagContext, prompt_tag
 def lora(tag: TagUse, context: TagContext) -> str | None:
     """`<lora:name>` applies a LoRA; `<lora:name:0.8>` says how strongly.
 
-    `<lora:name:0.8:0.5>` gives the text encoder a strength of its own. A part of the name is enough.
+    `<lora:name:0.8:0.5>` gives the text encoder a strength of its own. A part of the name is enough. Behind a tag such
+    as `<refiner>` or `<segment:…>` it acts only there.
     """
     raw_name, *raw_weights = context.expand(tag.body).split(":")
     name = raw_name.strip().lower().replace("\\", "/")
@@ -25,5 +26,5 @@ def lora(tag: TagUse, context: TagContext) -> str | None:
         context.warn(f"Lora '{name}' has an invalid weight (not a number) and will be ignored.")
         return None
     weight, text_weight = (*weights, None, None)[:2]
-    context.loras.append(LoraTag(found, 1.0 if weight is None else weight, text_weight))
+    context.loras.append(LoraTag(found, 1.0 if weight is None else weight, text_weight, context.section))
     return ""

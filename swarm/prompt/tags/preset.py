@@ -23,7 +23,7 @@ def preset(tag: TagUse, context: TagContext) -> str | None:
         return None
     before, wraps, after = text.partition(_PRIOR_VALUE)
     if wraps:
-        context.before.append(context.expand(before))
+        context.before.append(context.expand_outside(before))
         context.after.append(context.expand(after))
     elif text:
         context.after.append(" " + context.expand(text))
