@@ -17,7 +17,7 @@ class ModelFile:
     `name`: as the catalog spells it, extension included. `family`: id of its Architecture, None if unknown.
     `path`: a single file, or a diffusers folder. `stamp`: changes when the file changes (mtime and size).
     `width`, `height`: the size its pictures are best at, 0 if unknown. `latent_space`: models with the same one
-    understand each other's latents.
+    understand each other's latents. `remote`: it is on another machine only, and no path of this one.
     """
 
     name: str
@@ -27,6 +27,7 @@ class ModelFile:
     width: int = 0
     height: int = 0
     latent_space: str = ""
+    remote: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
