@@ -69,6 +69,7 @@ class Architecture:
     `prediction`: a kind of diffusion/prediction.py. `pipeline`: the diffusers class that runs it whole.
     `adapter`: id of the engine's Adapter that runs it in the batched tier; None = whole pipelines only.
     `beta_start`, `beta_end`, `train_steps`, `zero_snr`: the training schedule; `flow_shift` instead, for flow models.
+    `shift_grows`: a shift that is asked for is the exponent of the shift at 1024x1024, and grows with the size.
     `text_encoders`: their names in the order the denoiser wants them. `text_width`: of the prompt embedding.
     """
 
@@ -87,6 +88,7 @@ class Architecture:
     train_steps: int = 1000
     zero_snr: bool = False
     flow_shift: float | None = None
+    shift_grows: bool = False
     default_sampler: str = "euler"
     default_schedule: str = "normal"
     text_encoders: tuple[str, ...] = ()

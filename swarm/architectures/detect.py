@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from swarm.architectures.architecture import Architecture
 from swarm.architectures.header import Header
+from swarm.architectures.order import rank
 from swarm.architectures.remaps import REMAPS
 from swarm.architectures.rules import is_lora
 
@@ -55,7 +56,7 @@ def _by_rules(header: Header, architectures: Mapping[str, Architecture]) -> Dete
     ]
     if not matches:
         return Detection(found=None, reasons=("no known family has these tensors",))
-    found, *others = matches
+    found, *others = sorted(matches, key=lambda architecture: rank(architecture.id))
     reasons = [f"its tensors are those of {found.id}", *(f"{other.id} would fit as well" for other in others)]
     return Detection(found=found, reasons=tuple(reasons))
 

@@ -149,7 +149,8 @@ class Parts:
     """What an adapter read, not yet on the device. `text_modules`: in the order LoRA files number them.
 
     `noise`: entries of a diffusers scheduler config that differ from the family's (`prediction_type`, `flow_shift` …).
-    `family`: id of the family by what was found in the file, used when the catalog knew none.
+    `family`: id of the family by what was found in the file, used when the catalog knew none. `compute`: the number
+    format of the denoiser and the text encoders where it is not the device's.
     """
 
     denoiser: torch.nn.Module
@@ -158,6 +159,7 @@ class Parts:
     text_modules: tuple[torch.nn.Module, ...]
     noise: Mapping[str, Any] = field(default_factory=dict)
     family: str | None = None
+    compute: torch.dtype | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -202,6 +204,8 @@ class Adapter:
     prefix, in the modules' own names (underscores too); several where the file knows as one layer what the module has
     as several, whose outputs then follow one another. The name itself when there is nothing to translate.
     `inpaint_channels(denoiser, latent, mask)`: see StageTools; None for a network that sees nothing beside x.
+    `variants`: ways to run the network that features may ask for, as context managers around a call; what one gives is
+    what it has seen.
     `row_width(denoiser)`: channels of the widest map of one row, for the memory estimate.
     """
 
@@ -213,6 +217,7 @@ class Adapter:
     inpaint_channels: Callable[[torch.nn.Module, torch.Tensor, torch.Tensor], torch.Tensor | None] = (
         lambda _denoiser, _latent, _mask: None
     )
+    variants: Mapping[str, Callable[[Any], AbstractContextManager[Any]]] = field(default_factory=dict)
     row_width: Callable[[torch.nn.Module], int] = lambda _module: 320
 
 

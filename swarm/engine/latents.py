@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from math import sqrt
+from collections.abc import Callable, Sequence
 
 import torch
+from torchsde import BrownianTree
+
+from swarm.diffusion.sampler import Noise, NoiseKind
+from swarm.diffusion.space import Space
 
 Shape = tuple[int, int, int]
 
@@ -32,45 +36,58 @@ def varied(noise: torch.Tensor, other: torch.Tensor, strength: float) -> torch.T
 
 
 class StepNoise:
-    """Noise for the way between two sigmas, as one path of Brownian motion over sigma, drawn from a seed on the CPU.
+    """A fresh draw for each call, in the order of the calls, from a seed on the CPU.
 
-    Ways that do not overlap get independent noise; ways that do overlap (as in the SDE samplers of second order) get
-    noise that agrees on the shared part. Each answer has unit variance.
+    The generator starts one past the picture's seed: ancestral samplers and their kin have always drawn so.
     """
 
-    def __init__(self, seed: int, shape: Shape, device: torch.device) -> None:
-        self._generator = torch.Generator("cpu").manual_seed(seed % 2**63)
+    def __init__(self, seed: int, shape: Shape, device: torch.device, space: Space) -> None:
+        self.space = space
+        self._generator = torch.Generator("cpu").manual_seed((seed + 1) % 2**63)
         self._shape = (1, *shape)
         self._device = device
-        self._path: dict[float, torch.Tensor] = {}
 
     def __call__(self, sigma_from: float, sigma_to: float) -> torch.Tensor:
-        start, end = self._at(sigma_from), self._at(sigma_to)
-        self._forget_above(sigma_from)
-        noise = (end - start) * (1.0 / sqrt(abs(sigma_from - sigma_to)))
-        return noise.to(self._device)
+        return torch.randn(self._shape, generator=self._generator).to(self._device)
 
-    def _at(self, sigma: float) -> torch.Tensor:
-        known = self._path.get(sigma)
-        if known is None:
-            known = self._path[sigma] = self._drawn(sigma)
-        return known
 
-    def _drawn(self, sigma: float) -> torch.Tensor:
-        if not self._path:
-            return torch.zeros(self._shape)
-        fresh = torch.randn(self._shape, generator=self._generator)
-        above = min((known for known in self._path if known > sigma), default=None)
-        below = max((known for known in self._path if known < sigma), default=None)
-        if above is None or below is None:
-            edge = below if above is None else above
-            assert edge is not None
-            return self._path[edge] + fresh * sqrt(abs(edge - sigma))
-        share = (sigma - below) / (above - below)
-        spread = sqrt((sigma - below) * (above - sigma) / (above - below))
-        return self._path[below] + (self._path[above] - self._path[below]) * share + fresh * spread
+class BrownianNoise:
+    """Noise for the way between two sigmas, as one path of Brownian motion over the sigmas a walk visits.
 
-    def _forget_above(self, sigma: float) -> None:
-        """Sigmas fall: what lies above the start of the present way will not be asked again."""
-        for known in [known for known in self._path if known > sigma * 1.0001]:
-            del self._path[known]
+    Ways that do not overlap get independent noise; ways that do overlap (as in DPM++ SDE) agree on the shared part.
+    Each answer has unit variance. The path is torchsde's tree, so that it is a function of the seed alone.
+    """
+
+    def __init__(
+        self, seed: int, shape: Shape, device: torch.device, space: Space, sigmas: Sequence[float], *, drawn_on: str
+    ) -> None:
+        self.space = space
+        self._device = device
+        self._zero = torch.zeros((1, *shape), device=drawn_on)
+        self._range = min(sigma for sigma in sigmas if sigma > 0), max(sigmas)
+        self._seed = seed % 2**63
+        self._tree: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None
+
+    def __call__(self, sigma_from: float, sigma_to: float) -> torch.Tensor:
+        low, high = self._place(sigma_to), self._place(sigma_from)
+        # The path is followed downwards, which turns its sign.
+        return (self._known_tree()(low, high) * (-1.0 / (high - low).sqrt())).to(self._device)
+
+    def _known_tree(self) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        if self._tree is None:
+            low, high = (self._place(sigma) for sigma in self._range)
+            self._tree = BrownianTree(low, self._zero, high, entropy=self._seed)
+        return self._tree
+
+    def _place(self, sigma: float) -> torch.Tensor:
+        return torch.tensor(sigma, dtype=torch.float32, device=self._zero.device)
+
+
+def noise_for(
+    kind: NoiseKind, seed: int, shape: Shape, device: torch.device, space: Space, sigmas: Sequence[float]
+) -> Noise:
+    """What a sampler is handed as noise, for latents (1, *shape) on `device`. `sigmas`: those of the walk."""
+    if kind.startswith("brownian") and any(sigma > 0 for sigma in sigmas):
+        drawn_on = str(device) if kind == "brownian-device" else "cpu"
+        return BrownianNoise(seed, shape, device, space, sigmas, drawn_on=drawn_on)
+    return StepNoise(seed, shape, device, space)

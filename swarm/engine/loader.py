@@ -105,13 +105,14 @@ def _placed(parts: Parts, device: Device, asked: str) -> Residency:
     rest: tuple[torch.nn.Module, ...] = (parts.vae.module, *parts.text_modules)
     residency = choose(asked, device, denoiser=_bytes(parts.denoiser), rest=sum(map(_bytes, rest)))
     place = device.place if residency is Residency.FULL else HOME
+    compute = parts.compute or device.compute
     settle(parts.vae.module, place, device.decode)
     for encoder in parts.text_modules:
-        settle(encoder, place, device.compute)
+        settle(encoder, place, compute)
     if residency is not Residency.FULL:
         parts.vae.awake = visiting((parts.vae.module,), device)
         parts.text.awake = visiting(parts.text_modules, device)
-    settle(parts.denoiser, HOME if residency is Residency.LOW else device.place, device.compute)
+    settle(parts.denoiser, HOME if residency is Residency.LOW else device.place, compute)
     if device.is_cuda:
         parts.denoiser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         parts.vae.module.to(memory_format=torch.channels_last)

@@ -25,7 +25,13 @@ class Patches:
             self._undo.pop()()
         self.active = ()
         parts = self._components
-        modules = Patched(denoiser=parts.denoiser, vae=parts.vae.module, text=parts.text_modules)
+        modules = Patched(
+            denoiser=parts.denoiser,
+            vae=parts.vae.module,
+            text=parts.text_modules,
+            tiles=lambda tile, overlap: parts.vae.enable_tiling(tile=tile, overlap=overlap),
+            untile=parts.vae.disable_tiling,
+        )
         for id, key in wanted:
             self._undo.append(self._patches[id].apply(modules, key))
         self.active = wanted

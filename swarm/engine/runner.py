@@ -7,7 +7,8 @@ after a walk is told by its acts (engine/making.py).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,10 +16,11 @@ import torch
 from swarm.diffusion.guidance import combine, needs_negative
 from swarm.diffusion.prediction import denoised_factors, input_scale, latent_scale, start_scale
 from swarm.diffusion.sampler import Denoise, Guided, Sampler, SamplerRun
-from swarm.diffusion.schedule import Schedule, ScheduleOptions
+from swarm.diffusion.schedule import Schedule, ScheduleOptions, sigmas_for
+from swarm.diffusion.space import Space
 from swarm.engine.components import Components, Denoiser, Row
 from swarm.engine.device import Device
-from swarm.engine.latents import StepNoise, seeded_noise, varied
+from swarm.engine.latents import noise_for, seeded_noise, varied
 from swarm.engine.preview import Colours
 from swarm.engine.prompts import Prompts, Told
 from swarm.engine.tools import Predict, Tools
@@ -163,13 +165,17 @@ class Sampling:
             controls=controls,
         )
 
-    def _predicted(self, x: torch.Tensor, sigma: float, conditioning: Conditioning, variant: str) -> torch.Tensor:
-        """One model call of its own: the clean latent."""
+    def _predicted(
+        self, x: torch.Tensor, sigma: float, conditioning: Conditioning, variant: str
+    ) -> tuple[torch.Tensor, Any]:
+        """One model call of its own: the clean latent, and what the variant saw."""
         components, context = self.model.components, self.context
         row = self._row(x, Denoise(x, sigma, context.step), conditioning)
-        row = row if not variant else replace(row, variant=variant)
+        ways = components.adapter.variants
+        with ways[variant](components.denoiser) if variant else nullcontext() as seen:
+            said = self.model.denoiser([row])
         keep, factor = denoised_factors(components.prediction, sigma)
-        return torch.add(x * keep, self.model.denoiser([row]), alpha=factor)
+        return torch.add(x * keep, said, alpha=factor), seen
 
     def _guided(
         self, question: Denoise, x: torch.Tensor, outputs: torch.Tensor, keep: float, factor: float
@@ -224,7 +230,8 @@ class Sampling:
         if self.of.adds_noise:
             noise = context.noise.to(device) * start_scale(components.prediction, sigma, components.table.sigma_max)
             x = x * latent_scale(components.prediction, sigma) + noise
-        steps = StepNoise(context.seed + 1, x.shape[1:], device)
+        kind, space = self._sampler.noise, Space(components.table)
+        steps = noise_for(kind, context.seed, x.shape[1:], device, space, context.sigmas)
         return self._sampler.run(x, context.sigmas, steps)
 
 
@@ -261,7 +268,7 @@ def _started(model: Model, methods: Methods, of: Pass, index: int, predict: Pred
     strength = request.get(VARIATION_SEED_STRENGTH)
     if strength > 0 and of.variation_seed is not None:
         noise = varied(noise, seeded_noise(of.variation_seed, shape), strength)
-    sigmas = _sigmas(components, methods, of)
+    sigmas = _sigmas(components, methods, of, shape)
     return StageContext(
         input=request,
         of=of,
@@ -288,21 +295,19 @@ def _between(sigmas: list[float], of: Pass) -> list[float]:
     return taken if of.leaves_noise or len(taken) < 2 else [*taken[:-1], 0.0]
 
 
-def _sigmas(components: Components, methods: Methods, of: Pass) -> list[float]:
-    """The whole schedule, falling to 0; empty for 0 steps."""
+def _sigmas(components: Components, methods: Methods, of: Pass, shape: tuple[int, int, int]) -> list[float]:
+    """The whole schedule, falling to 0; empty for 0 steps. `shape`: of the latent, (C, h, w)."""
     request, architecture = of.input, components.architecture
-    steps = request.get(STEPS)
-    if steps < 1:
-        return []
+    _, height, width = shape
     options = ScheduleOptions(
         sigma_min=request.given(SAMPLER_SIGMA_MIN),
         sigma_max=request.given(SAMPLER_SIGMA_MAX),
         rho=request.given(SAMPLER_RHO),
         compat=architecture.compat.id,
+        width=width * components.vae_factor,
+        height=height * components.vae_factor,
+        cells=width * height,
     )
     schedule = methods.schedules[request.given(SCHEDULER) or architecture.default_schedule]
     sampler = methods.samplers[request.given(SAMPLER) or architecture.default_sampler]
-    if not sampler.discards_penultimate:
-        return schedule.sigmas(steps, components.table, options)
-    sigmas = schedule.sigmas(steps + 1, components.table, options)
-    return [*sigmas[:-2], sigmas[-1]]
+    return sigmas_for(sampler, schedule, request.get(STEPS), components.table, options)

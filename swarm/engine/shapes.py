@@ -126,3 +126,25 @@ def clip_config(shapes: Shapes, *, activation: str) -> dict[str, Any]:
         "eos_token_id": vocabulary - 1,
         "pad_token_id": vocabulary - 1,
     }
+
+
+def t5_config(shapes: Shapes) -> dict[str, Any]:
+    """T5Config's entries for an encoder, from names in transformers' spelling. Raises BadInput."""
+    first = "encoder.block.0.layer.0.SelfAttention."
+    try:
+        vocabulary, width = shapes["shared.weight"]
+        buckets, heads = shapes[first + "relative_attention_bias.weight"]
+        inner = shapes[first + "q.weight"][0]
+        feed_forward = shapes["encoder.block.0.layer.1.DenseReluDense.wi_0.weight"][0]
+    except KeyError as error:
+        raise BadInput(f"This T5 text encoder lacks the tensor {error}; it is not a complete one.") from None
+    return {
+        "vocab_size": vocabulary,
+        "d_model": width,
+        "d_kv": inner // heads,
+        "d_ff": feed_forward,
+        "num_layers": count(shapes, r"encoder\.block\.(\d+)\."),
+        "num_heads": heads,
+        "relative_attention_num_buckets": buckets,
+        "feed_forward_proj": "gated-gelu",
+    }

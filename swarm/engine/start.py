@@ -33,11 +33,12 @@ from swarm.extend.load import load_extensions
 from swarm.jobs.acts import Act
 from swarm.jobs.frames import Ready
 from swarm.jobs.stage import Patch, StageFunction
+from swarm.params.param import Param
 
 T = TypeVar("T", bound=Declared)
 
-FEATURES = ("comfyui", "variation_seed", "endstepsearly", "folderslash")
-
+FEATURES = frozenset({"folderslash"})
+"""Feature flags that no parameter stands for; the others are those of the parameters that act here."""
 
 EXTENSIONS = Path(swarm.__file__).resolve().parents[1] / "extensions"
 
@@ -79,7 +80,12 @@ def serve(
 
 
 def ready_message(device: Device) -> Ready:
-    return Ready(device=str(device.place), name=device.name, memory=device.memory, features=FEATURES)
+    return Ready(device=str(device.place), name=device.name, memory=device.memory, features=feature_flags())
+
+
+def feature_flags() -> tuple[str, ...]:
+    """What requests may demand of this engine (swarm-t2i 2.6)."""
+    return tuple(sorted(FEATURES.union(*(param.flags for param in collect(swarm.features, Param).values()))))
 
 
 def be_quiet() -> None:

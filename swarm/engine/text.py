@@ -63,13 +63,25 @@ def chunked(spans: Sequence[tuple[Sequence[int], float]]) -> list[Chunk]:
 
 class ClipEncoder:
     """One CLIP text model. `pad`: the token that fills a chunk, None for the end mark. `default_layer`: which hidden
-    state is used when the request says nothing, -1 is the last. `normalise`: whether the final norm is applied."""
+    state is used when the request says nothing, -1 is the last. `normalise`: whether the final norm is applied.
+    `summary`: also give the plain summary of a model without projection. `dropped`: how many of its last layers the
+    file came without, so that a request's count still means the same layer."""
 
     def __init__(
-        self, *, model: Any, device: torch.device, pad: int | None, default_layer: int, normalise: bool
+        self,
+        *,
+        model: Any,
+        device: torch.device,
+        pad: int | None,
+        default_layer: int,
+        normalise: bool,
+        summary: bool = False,
+        dropped: int = 0,
     ) -> None:
         self.model: CLIPTextModel | CLIPTextModelWithProjection = model
         self.default_layer = default_layer
+        self._summary = summary
+        self._dropped = dropped
         self._device = device
         self._normalise = normalise
         self._inner = getattr(model, "text_model", model)
@@ -78,8 +90,10 @@ class ClipEncoder:
         self._pad = self._end if pad is None else pad
         self._layers = int(model.config.num_hidden_layers)
 
-    def encode(self, chunks: Sequence[Chunk], layer: int) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """(tokens (n, 77, width) with weights applied, pooled (n, projection) or None). `layer`: -1 is the last."""
+    def encode(self, chunks: Sequence[Chunk], asked: int | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """(tokens (n, 77, width) with weights applied, pooled (n, projection) or None). `asked`: the layer the request
+        wants, -1 is the last, None for the usual one."""
+        layer = self.default_layer if asked is None else min(-1, asked + self._dropped)
         weighted = any(weight != 1.0 for chunk in chunks for weight in chunk.weights)
         rows = [self._row(chunk.ids) for chunk in chunks]
         if weighted:
@@ -91,6 +105,8 @@ class ClipEncoder:
         if self._normalise:
             hidden = self._inner.final_layer_norm(hidden)
         pooled = getattr(out, "text_embeds", None)
+        if pooled is None and self._summary:
+            pooled = out.pooler_output
         if not weighted:
             return hidden, pooled
         factors = torch.ones(len(chunks), CHUNK + 2, 1)
@@ -144,15 +160,20 @@ class ClipText(Remembering):
         self._tokenizer = tokenizer
 
     def encoded(self, text: str, options: TextOptions) -> Conditioning:
-        chunks = [chunk for part in split_breaks(text) for chunk in chunked([*map(self._tokens, weighted_spans(part))])]
+        chunks = clip_chunks(text, self._tokenizer)
         tokens, pooled = [], None
         for encoder in self.encoders:
-            layer = encoder.default_layer if options.stop_at_layer is None else options.stop_at_layer
-            states, summary = encoder.encode(chunks, layer)
+            states, summary = encoder.encode(chunks, options.stop_at_layer)
             tokens.append(states.reshape(1, -1, states.shape[-1]))
             pooled = summary[:1] if summary is not None else pooled
         return Conditioning(tokens=torch.cat(tokens, dim=-1), pooled=pooled)
 
-    def _tokens(self, span: WeightedSpan) -> tuple[list[int], float]:
-        ids: list[int] = self._tokenizer(span.text, add_special_tokens=False, verbose=False).input_ids
+
+def clip_chunks(text: str, tokenizer: CLIPTokenizer) -> list[Chunk]:
+    """A prompt's tokens in chunks of 75; `BREAK` begins a new one."""
+
+    def tokens(span: WeightedSpan) -> tuple[list[int], float]:
+        ids: list[int] = tokenizer(span.text, add_special_tokens=False, verbose=False).input_ids
         return ids, span.weight
+
+    return [chunk for part in split_breaks(text) for chunk in chunked([*map(tokens, weighted_spans(part))])]

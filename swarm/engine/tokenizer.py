@@ -124,7 +124,7 @@ def qwen_merges() -> tuple[tuple[str, str], ...]:
 
 
 def tekken_tokenizer() -> PreTrainedTokenizerFast:
-    """A new tokenizer of Mistral's Tekken: 131 072 tokens, starts every text with `<s>` (1), pads with `<pad>` (11)."""
+    """A new tokenizer of Mistral's Tekken: 131 072 tokens, starts texts with `<s>` (1), pads on the left with 11."""
     letters = letter_of_byte()
     singles = [letters[byte] for byte in range(256)]
     return tekken_from([*singles, *_unpacked("tekken.txt.xz").splitlines()], TEKKEN_MARKS, TEKKEN_PATTERN)
@@ -146,7 +146,7 @@ def tekken_from(tokens: Sequence[str], marks: Sequence[str], pattern: str) -> Pr
     backend.decoder = decoders.ByteLevel()
     backend.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", vocabulary["<s>"])])
     names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
-    return PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=131_072, **names)
+    return PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=131_072, padding_side="left", **names)
 
 
 def every_merge(tokens: Sequence[str], vocabulary: Mapping[str, int]) -> Iterator[tuple[str, str]]:

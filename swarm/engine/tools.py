@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 
@@ -14,8 +14,8 @@ from swarm.engine.prompts import text_options
 from swarm.jobs.stage import Conditioning, Pass
 from swarm.media.image import Picture, Pixels
 
-Predict: TypeAlias = Callable[[torch.Tensor, float, Conditioning, str], torch.Tensor]
-"""`predict(x, sigma, conditioning, variant)`: the clean latent, by a model call of its own."""
+Predict: TypeAlias = Callable[[torch.Tensor, float, Conditioning, str], tuple[torch.Tensor, Any]]
+"""`predict(x, sigma, conditioning, variant)`: the clean latent, by a model call of its own, and what a variant saw."""
 
 
 class Tools:
@@ -26,6 +26,7 @@ class Tools:
         self._device = device
         self._of = of
         self._predict = predict
+        self._seen: Any = None
 
     @property
     def family(self) -> str:
@@ -58,4 +59,12 @@ class Tools:
         return self._components.adapter.inpaint_channels(self._components.denoiser, latent, mask)
 
     def predict(self, x: torch.Tensor, sigma: float, conditioning: Conditioning, *, variant: str = "") -> torch.Tensor:
-        return self._predict(x, sigma, conditioning, variant)
+        predicted, self._seen = self._predict(x, sigma, conditioning, variant)
+        return predicted
+
+    def has_variant(self, variant: str) -> bool:
+        return variant in self._components.adapter.variants
+
+    def last_attention(self) -> torch.Tensor:
+        attention: torch.Tensor = self._seen.seen
+        return attention

@@ -140,6 +140,12 @@ class StageTools(Protocol):
     def predict(self, x: Any, sigma: float, conditioning: Conditioning, *, variant: str = "") -> Any:
         """One more model call, outside the batch: the clean latent predicted for `x` at `sigma`."""
 
+    def has_variant(self, variant: str) -> bool:
+        """Whether the network can be run that way."""
+
+    def last_attention(self) -> Any:
+        """What the last call of a watching variant saw: (heads, places, places)."""
+
     @property
     def family(self) -> str:
         """Compat class id of the model."""
@@ -210,11 +216,16 @@ def stage(point: Stage, *, order: int, when: Param[Any]) -> Callable[[Callable[[
 
 @dataclass(frozen=True, kw_only=True)
 class Patched:
-    """What a patch may change: the modules of a loaded model. `text`: its text encoders."""
+    """What a patch may change: the modules of a loaded model. `text`: its text encoders.
+
+    `tiles(tile, overlap)`: have the VAE work in tiles of so many pixels; `untile()` undoes it.
+    """
 
     denoiser: Any
     vae: Any
     text: tuple[Any, ...]
+    tiles: Callable[[int, int], None]
+    untile: Callable[[], None]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import exp
 
 from swarm.architectures.architecture import Architecture, CompatClass
+from swarm.architectures.families.flux_2 import is_klein_lora
+from swarm.architectures.families.hunyuan import VIDEO_15_LORA_RULE
 from swarm.architectures.families.latents import FLUX_LATENT
 from swarm.architectures.header import Header
 from swarm.architectures.rules import denoiser_shape, prefixed
@@ -65,7 +68,8 @@ def _inputs(header: Header) -> int | None:
 
 
 def _is_lora(header: Header) -> bool:
-    return header.has_any(*(spelling.format(block) for spelling in _LORA_SPELLINGS for block in range(_BLOCKS)))
+    ours = header.has_any(*(spelling.format(block) for spelling in _LORA_SPELLINGS for block in range(_BLOCKS)))
+    return ours and not VIDEO_15_LORA_RULE(header) and not is_klein_lora(header)
 
 
 def _is_controlnet(header: Header) -> bool:
@@ -86,12 +90,17 @@ FLUX_DEV = Architecture(
     latent=FLUX_LATENT,
     prediction="flow",
     pipeline="FluxPipeline",
-    flow_shift=1.15,
+    adapter="flux",
+    flow_shift=exp(1.15),
+    shift_grows=True,
+    train_steps=10_000,
     default_schedule="simple",
     text_encoders=("clip_l", "t5xxl"),
     text_width=4096,
 )
-FLUX_SCHNELL = replace(FLUX_DEV, id="Flux.1-schnell", name="Flux.1 Schnell", detect=_is_schnell, flow_shift=1.0)
+FLUX_SCHNELL = replace(
+    FLUX_DEV, id="Flux.1-schnell", name="Flux.1 Schnell", detect=_is_schnell, flow_shift=1.0, train_steps=1000
+)
 FLUX_FILL = replace(
     FLUX_DEV,
     id="Flux.1-dev/inpaint",
@@ -102,7 +111,9 @@ FLUX_FILL = replace(
 FLUX_KONTEXT = replace(
     FLUX_DEV, id="Flux.1-dev/kontext", name="Flux.1 Kontext Dev", detect=None, pipeline="FluxKontextPipeline"
 )
-FLUX_DEPTH = replace(FLUX_DEV, id="Flux.1-dev/depth", name="Flux.1 Depth", detect=None, pipeline="FluxControlPipeline")
+FLUX_DEPTH = replace(
+    FLUX_DEV, id="Flux.1-dev/depth", name="Flux.1 Depth", detect=None, pipeline="FluxControlPipeline", adapter=None
+)
 FLUX_CANNY = replace(FLUX_DEPTH, id="Flux.1-dev/canny", name="Flux.1 Canny")
 
 
@@ -128,7 +139,9 @@ CHROMA = replace(
     compat=CHROMA_COMPAT,
     detect=lambda header: is_chroma(header) and not _is_radiance(header),
     pipeline="ChromaPipeline",
+    adapter="chroma",
     flow_shift=1.0,
+    shift_grows=False,
     default_schedule="beta",
     text_encoders=("t5xxl",),
 )

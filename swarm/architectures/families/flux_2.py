@@ -30,16 +30,20 @@ def _modulation(size: int) -> Detector:
     return lambda header: size in (denoiser_shape(header, "double_stream_modulation_img.lin.weight") or ())[:2]
 
 
+def is_klein_lora(header: Header) -> bool:
+    return lora_for(header, *_KLEIN_MODULES)
+
+
 def _is_dev_lora(header: Header) -> bool:
     return lora_for(header, "single_blocks.47.linear2")
 
 
 def _is_9b_lora(header: Header) -> bool:
-    return lora_for(header, *_KLEIN_MODULES, "single_blocks.23.linear1") and not _is_dev_lora(header)
+    return is_klein_lora(header) and lora_for(header, "single_blocks.23.linear1") and not _is_dev_lora(header)
 
 
 def _is_4b_lora(header: Header) -> bool:
-    return lora_for(header, *_KLEIN_MODULES) and not lora_for(header, "single_blocks.23.linear1")
+    return is_klein_lora(header) and not lora_for(header, "single_blocks.23.linear1")
 
 
 FLUX_2_DEV = Architecture(

@@ -17,13 +17,13 @@ def _is_lumina(header: Header) -> bool:
     return prefixed(header, "cap_embedder.0.weight")
 
 
-def _is_z_image(header: Header) -> bool:
+def is_z_image(header: Header) -> bool:
     refiner = "context_refiner.0.attention."
     normed = prefixed(header, refiner + "k_norm.weight") or prefixed(header, refiner + "norm_k.weight")
     return _is_lumina(header) and normed and prefixed(header, "layers.0.adaLN_modulation.0.bias")
 
 
-def _is_zeta(header: Header) -> bool:
+def is_zeta(header: Header) -> bool:
     return prefixed(header, "dec_net.input_embedder.embedder.0.bias", "__x0__")
 
 
@@ -38,7 +38,7 @@ LUMINA_2 = Architecture(
     compat=LUMINA_COMPAT,
     standard_width=1024,
     standard_height=1024,
-    detect=lambda header: _is_lumina(header) and not _is_z_image(header),
+    detect=lambda header: _is_lumina(header) and not is_z_image(header),
     latent=FLUX_LATENT,
     prediction="flow",
     pipeline="Lumina2Pipeline",
@@ -50,7 +50,7 @@ Z_IMAGE = replace(
     id="z-image",
     name="Z-Image",
     compat=Z_IMAGE_COMPAT,
-    detect=lambda header: _is_z_image(header) and not _is_zeta(header),
+    detect=lambda header: is_z_image(header) and not is_zeta(header),
     pipeline="ZImagePipeline",
     flow_shift=3.0,
     default_schedule="simple",

@@ -11,7 +11,7 @@ from swarm.architectures.rules import denoiser_shape, lora_for
 COMPAT = CompatClass(id="qwen-image", short_code="Qwen", loras_target_text_enc=False, vae_family="qwenimage")
 
 
-def _is_qwen(header: Header) -> bool:
+def is_qwen(header: Header) -> bool:
     """All keys below one common prefix."""
     for prefix in ("", "model.diffusion_model."):
         shared = (prefix + "time_text_embed.timestep_embedder.linear_1.bias", prefix + "img_in.bias")
@@ -24,11 +24,11 @@ def _is_qwen(header: Header) -> bool:
 def _is_checkpoint(header: Header) -> bool:
     controlnet = header.has("controlnet_x_embedder.weight") or header.has("controlnet_blocks.0.bias")
     mage = (denoiser_shape(header, "txt_norm.weight") or (0,))[0] == 2560
-    return _is_qwen(header) and not controlnet and not mage
+    return is_qwen(header) and not controlnet and not mage
 
 
 def _is_controlnet(header: Header) -> bool:
-    return _is_qwen(header) and header.has("controlnet_x_embedder.weight")
+    return is_qwen(header) and header.has("controlnet_x_embedder.weight")
 
 
 def _is_lora(header: Header) -> bool:

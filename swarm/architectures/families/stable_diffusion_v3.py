@@ -55,6 +55,7 @@ SD3_MEDIUM = Architecture(
     latent=SD3_LATENT,
     prediction="flow",
     pipeline="StableDiffusion3Pipeline",
+    adapter="sd3",
     flow_shift=3.0,
     text_encoders=("clip_l", "clip_g", "t5xxl"),
     text_width=4096,

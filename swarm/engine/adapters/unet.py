@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from swarm.engine.adapters.unet_load import PIPELINES, load
+from swarm.engine.adapters.unet_variants import VARIANTS
 from swarm.engine.components import Adapter, Components, Row, kind_of
 from swarm.engine.device import Device
 from swarm.engine.direct import call_directly
@@ -131,4 +132,5 @@ ADAPTER = Adapter(
     denoiser=UnetDenoiser,
     lora_keys=lora_keys,
     row_width=row_width,
+    variants=VARIANTS,
 )

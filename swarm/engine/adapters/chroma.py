@@ -1,0 +1,108 @@
+"""Chroma: Flux.1's blocks with T5 alone, real guidance, and a small network in place of all modulations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from diffusers import ChromaTransformer2DModel
+from transformers import T5EncoderModel
+
+from swarm.engine.adapters.flux import FluxDenoiser, inpaint_channels
+from swarm.engine.adapters.flux_load import T5
+from swarm.engine.components import Adapter, Parts, Row, Source, TextOptions, kind_of
+from swarm.engine.denoisers import denoiser_prefix, filled, row_width, wide
+from swarm.engine.encoders import from_folder, missing, t5
+from swarm.engine.flux_names import block_counts, chroma_config, chroma_names
+from swarm.engine.image_vae import find_vae
+from swarm.engine.shapes import count
+from swarm.engine.text import Remembering
+from swarm.engine.text_t5 import T5Encoder
+from swarm.engine.tokenizer import t5_tokenizer
+from swarm.jobs.stage import Conditioning
+
+_MARKERS = ("distilled_guidance_layer.in_proj.weight",)
+
+
+class ChromaText(Remembering):
+    """T5's tokens without padding, but for the one padding token that the model was trained to see."""
+
+    def __init__(self, t5: T5Encoder) -> None:
+        super().__init__()
+        self._t5 = t5
+
+    def encoded(self, text: str, options: TextOptions) -> Conditioning:
+        return Conditioning(tokens=self._t5.encode(text, options.stop_at_layer))
+
+
+class ChromaDenoiser(FluxDenoiser):
+    """Prompts of different lengths share a call: the shorter ones are filled up and the filling is hidden."""
+
+    def alike(self, row: Row) -> object:
+        return row.conditioning.tokens.shape[2], kind_of(row)
+
+    def prompt_arguments(self, rows: Sequence[Row]) -> dict[str, Any]:
+        place = self.device.place
+        lengths = [int(row.conditioning.tokens.shape[1]) for row in rows]
+        longest = max(lengths)
+        tokens = torch.cat(
+            [
+                torch.nn.functional.pad(row.conditioning.tokens, (0, 0, 0, longest - length))
+                for row, length in zip(rows, lengths, strict=True)
+            ]
+        ).to(place, self.dtype)
+        told = {"encoder_hidden_states": tokens, "txt_ids": torch.zeros(longest, 3, device=place, dtype=self.dtype)}
+        if min(lengths) == longest:
+            return told
+        height, width = rows[0].x.shape[-2:]
+        cells = -(-height // 2) * -(-width // 2)
+        seen = torch.arange(longest + cells, device=place)
+        limits = torch.tensor(lengths, device=place)[:, None]
+        return {**told, "attention_mask": (seen < limits) | (seen >= longest)}
+
+
+def load(source: Source) -> Parts:
+    """The parts of a Chroma model. Raises BadInput."""
+    dtype = wide(source.device)
+    words = t5(source, T5, dtype)
+    if words is None and source.folder is not None:
+        words = from_folder(T5EncoderModel, source.folder / "text_encoder", dtype)
+    if words is None:
+        raise missing(source, "T5-XXL text encoder", "t5xxl_enconly.safetensors", "clip")
+    encoder = T5Encoder(words, t5_tokenizer(), source.device.place, hides_padding=True, pads=1)
+    return Parts(
+        denoiser=_transformer(source, dtype),
+        vae=find_vae(source),
+        text=ChromaText(encoder),
+        text_modules=(words,),
+        compute=dtype,
+    )
+
+
+def _transformer(source: Source, dtype: torch.dtype) -> Any:
+    if source.folder is not None:
+        return from_folder(ChromaTransformer2DModel, source.folder / "transformer", dtype)
+    assert source.checkpoint is not None
+    prefix = denoiser_prefix(source.checkpoint, _MARKERS)
+    shapes = source.checkpoint.below(prefix)
+    names = chroma_names(*block_counts(shapes), count(shapes, r"distilled_guidance_layer\.layers\.(\d+)\."))
+    return filled(ChromaTransformer2DModel, chroma_config(shapes), source.checkpoint, prefix, names, dtype)
+
+
+def lora_keys(key: str, network: Any) -> tuple[str, ...]:
+    """A transformer module named as in the original layout, in diffusers' names; others as they are."""
+    config = network.config
+    numbers = config.num_layers, config.num_single_layers, config.approximator_layers
+    return chroma_names(*map(int, numbers)).lora_names(key)
+
+
+ADAPTER = Adapter(
+    id="chroma",
+    pipelines={"ChromaPipeline": "chroma"},
+    load=load,
+    denoiser=ChromaDenoiser,
+    lora_keys=lora_keys,
+    inpaint_channels=inpaint_channels,
+    row_width=row_width,
+)

@@ -1,0 +1,155 @@
+"""Calls Flux.1's transformer for rows of different pictures: dev, schnell, fill, kontext. Latents travel as tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from swarm.engine.adapters.flux_load import PIPELINES, load
+from swarm.engine.components import Adapter, Components, Row, kind_of
+from swarm.engine.denoisers import row_width
+from swarm.engine.device import Device
+from swarm.engine.flux_names import flux_names
+from swarm.engine.packing import beside, even, packed, positions, unpacked
+
+REFERENCES = "references"
+"""In `Conditioning.extra`: clean latents of pictures the model shall look at, (1, C, h, w) each."""
+GUIDANCE = 3.5
+"""What guidance-distilled models are told when the request says nothing."""
+_PLAIN_INPUTS = 64
+_MASK_CELLS = 8
+
+
+class FluxDenoiser:
+    """Calls the transformer of loaded components."""
+
+    def __init__(self, components: Components, device: Device) -> None:
+        self.network: Any = components.denoiser
+        self.device = device
+        self.dtype: torch.dtype = components.denoiser.proj_out.weight.dtype  # type: ignore[union-attr, assignment]
+        self._told: tuple[list[object], dict[str, Any]] | None = None
+
+    def size_numbers(self, width: int, height: int) -> tuple[float, ...]:
+        return ()
+
+    def together(self, rows: Sequence[Row]) -> list[list[int]]:
+        calls: dict[object, list[int]] = {}
+        for position, row in enumerate(rows):
+            calls.setdefault(self.alike(row), []).append(position)
+        return list(calls.values())
+
+    def alike(self, row: Row) -> object:
+        """What rows of one call must have in common."""
+        sizes = tuple(tuple(each.shape) for each in references(row))
+        silent = row.guidance is not None and row.guidance < 0
+        told = row.conditioning
+        return (tuple(told.tokens.shape[1:]), sizes, silent, kind_of(row)[:-1], _extra(row))  # type: ignore[index]
+
+    def __call__(self, rows: Sequence[Row]) -> torch.Tensor:
+        """The network's outputs for `rows` (same latent shape), in order: (n, C, h, w) float32."""
+        height, width = rows[0].x.shape[-2:]
+        picture = self._picture(rows)
+        count = picture.shape[1]
+        extra = [packed(even(torch.cat(latents))) for latents in zip(*map(references, rows), strict=True)]
+        tokens = torch.cat([picture, *(each.to(picture) for each in extra)], dim=1) if extra else picture
+        sigmas = torch.tensor([row.sigma for row in rows], device=self.device.place, dtype=torch.float32)
+        with self._silenced(rows):
+            answer = self.network(
+                hidden_states=tokens,
+                timestep=sigmas,
+                img_ids=self._positions(rows[0]),
+                **self._guidance(rows),
+                **self._prompts(rows),
+                return_dict=False,
+            )[0]
+        return unpacked(answer[:, :count].float(), height, width)
+
+    def _picture(self, rows: Sequence[Row]) -> torch.Tensor:
+        x = torch.cat([row.x for row in rows])
+        if rows[0].concat is not None:
+            x = torch.cat([x, torch.cat([row.concat for row in rows if row.concat is not None]).to(x)], dim=1)
+        return packed(even(x)).to(self.dtype)
+
+    def _positions(self, row: Row) -> torch.Tensor:
+        height, width = row.x.shape[-2:]
+        sizes = [(int(each.shape[-2]), int(each.shape[-1])) for each in references(row)]
+        grids = [positions(*size, place) for size, place in zip(sizes, beside(sizes), strict=True)]
+        return torch.cat([positions(height, width), *grids]).to(self.device.place, self.dtype)
+
+    def _guidance(self, rows: Sequence[Row]) -> dict[str, Any]:
+        if not getattr(self.network.config, "guidance_embeds", False):
+            return {}
+        told = [GUIDANCE if row.guidance is None else max(0.0, row.guidance) for row in rows]
+        return {"guidance": torch.tensor(told, device=self.device.place, dtype=torch.float32)}
+
+    def _prompts(self, rows: Sequence[Row]) -> dict[str, Any]:
+        """The prompt tensors of a call; kept while the same prompts are asked again, which is nearly every step."""
+        asked: list[object] = [row.conditioning for row in rows]
+        known = self._told
+        if (
+            known is None
+            or len(known[0]) != len(asked)
+            or any(a is not b for a, b in zip(known[0], asked, strict=True))
+        ):
+            known = self._told = asked, self.prompt_arguments(rows)
+        return known[1]
+
+    def prompt_arguments(self, rows: Sequence[Row]) -> dict[str, Any]:
+        """What the network is told of the prompts."""
+        tokens = torch.cat([row.conditioning.tokens for row in rows]).to(self.device.place, self.dtype)
+        pooled = torch.cat([row.conditioning.pooled for row in rows]).to(self.device.place, self.dtype)
+        ids = torch.zeros(tokens.shape[1], 3, device=self.device.place, dtype=self.dtype)
+        return {"encoder_hidden_states": tokens, "pooled_projections": pooled, "txt_ids": ids}
+
+    @contextmanager
+    def _silenced(self, rows: Sequence[Row]) -> Iterator[None]:
+        """Without the guidance number, for rows that ask for that."""
+        embedder = getattr(getattr(self.network, "time_text_embed", None), "guidance_embedder", None)
+        if embedder is None or rows[0].guidance is None or rows[0].guidance >= 0:
+            yield
+            return
+        whole = embedder.forward
+        embedder.forward = lambda x: whole(x) * 0.0
+        try:
+            yield
+        finally:
+            del embedder.forward
+
+
+def references(row: Row) -> tuple[torch.Tensor, ...]:
+    """The pictures that a row's prompt comes with."""
+    return tuple(row.conditioning.extra.get(REFERENCES, ()))
+
+
+def _extra(row: Row) -> tuple[str, ...]:
+    return tuple(sorted(row.conditioning.extra))
+
+
+def inpaint_channels(network: Any, latent: torch.Tensor, mask: torch.Tensor) -> torch.Tensor | None:
+    """For fill models: the latent, then each cell's 8x8 pixels of the mask as 64 channels."""
+    if network.config.in_channels == _PLAIN_INPUTS:
+        return None
+    height, width = latent.shape[-2:]
+    whole = torch.nn.functional.interpolate(mask, size=(height * _MASK_CELLS, width * _MASK_CELLS), mode="bilinear")
+    cells = whole.round().view(1, height, _MASK_CELLS, width, _MASK_CELLS).permute(0, 2, 4, 1, 3)
+    return torch.cat([latent, cells.reshape(1, _MASK_CELLS**2, height, width).to(latent)], dim=1)
+
+
+def lora_keys(key: str, network: Any) -> tuple[str, ...]:
+    """A transformer module named as in the original layout, in diffusers' names; others as they are."""
+    config = network.config
+    return flux_names(int(config.num_layers), int(config.num_single_layers)).lora_names(key)
+
+
+ADAPTER = Adapter(
+    id="flux",
+    pipelines=PIPELINES,
+    load=load,
+    denoiser=FluxDenoiser,
+    lora_keys=lora_keys,
+    inpaint_channels=inpaint_channels,
+    row_width=row_width,
+)

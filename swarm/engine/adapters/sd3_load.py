@@ -1,0 +1,96 @@
+"""Reads Stable Diffusion 3 models: one file with everything or with some of it, companions, diffusers folders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers import SD3Transformer2DModel
+from transformers import CLIPTextModelWithProjection, T5EncoderModel
+
+from swarm.engine.adapters.flux_load import CLIP_L, T5
+from swarm.engine.components import Parts, Source, TextOptions
+from swarm.engine.denoisers import denoiser_prefix, filled, wide
+from swarm.engine.encoders import clip_big, clip_l, from_folder, missing, t5
+from swarm.engine.image_vae import find_vae
+from swarm.engine.sd3_names import MARKERS, sd3_config, sd3_names
+from swarm.engine.shapes import count
+from swarm.engine.text import ClipEncoder, Remembering, clip_chunks
+from swarm.engine.text_t5 import T5Encoder
+from swarm.engine.tokenizer import clip_tokenizer, t5_tokenizer
+from swarm.jobs.stage import Conditioning
+
+PIPELINES = {"StableDiffusion3Pipeline": "stable-diffusion-v3-medium"}
+CLIP_G = ("text_encoders.clip_g.transformer.text_model.", "text_encoders.clip_g.transformer.", "text_encoders.clip_g.")
+SHORTEST = 77
+"""Tokens that T5's part is filled up to."""
+
+
+class Sd3Text(Remembering):
+    """CLIP's tokens (both widths side by side, zeros up to `width`), then T5's. Without T5 the model does with less."""
+
+    def __init__(self, clips: tuple[ClipEncoder, ClipEncoder], t5: T5Encoder | None, width: int) -> None:
+        super().__init__()
+        self._clips = clips
+        self._t5 = t5
+        self._width = width
+        self._tokenizer = clip_tokenizer()
+
+    def encoded(self, text: str, options: TextOptions) -> Conditioning:
+        chunks = clip_chunks(text, self._tokenizer)
+        tokens, pooled = [], []
+        for clip in self._clips:
+            states, summary = clip.encode(chunks, options.stop_at_layer)
+            assert summary is not None
+            tokens.append(states.reshape(1, -1, states.shape[-1]))
+            pooled.append(summary[:1])
+        words = torch.cat(tokens, dim=-1)
+        whole = torch.nn.functional.pad(words, (0, self._width - words.shape[-1]))
+        if self._t5 is not None:
+            whole = torch.cat([whole, self._t5.encode(text, options.stop_at_layer).to(whole)], dim=1)
+        return Conditioning(tokens=whole, pooled=torch.cat(pooled, dim=-1))
+
+
+def load(source: Source) -> Parts:
+    """The parts of a Stable Diffusion 3 model. Raises BadInput."""
+    dtype = wide(source.device)
+    small, big, words = _text_models(source, dtype)
+    transformer, place = _transformer(source, dtype), source.device.place
+    clips = (
+        ClipEncoder(model=small, device=place, pad=None, default_layer=-2, normalise=False, summary=True),
+        ClipEncoder(model=big, device=place, pad=0, default_layer=-2, normalise=False),
+    )
+    spoken = None if words is None else T5Encoder(words, t5_tokenizer(), place, shortest=SHORTEST)
+    return Parts(
+        denoiser=transformer,
+        vae=find_vae(source),
+        text=Sd3Text(clips, spoken, int(transformer.config.joint_attention_dim)),
+        text_modules=(small, big) if words is None else (small, big, words),
+        compute=dtype,
+    )
+
+
+def _transformer(source: Source, dtype: torch.dtype) -> Any:
+    if source.folder is not None:
+        return from_folder(SD3Transformer2DModel, source.folder / "transformer", dtype)
+    assert source.checkpoint is not None
+    prefix = denoiser_prefix(source.checkpoint, MARKERS)
+    shapes = source.checkpoint.below(prefix)
+    names = sd3_names(count(shapes, r"(?:joint_blocks|transformer_blocks)\.(\d+)\."))
+    return filled(SD3Transformer2DModel, sd3_config(shapes), source.checkpoint, prefix, names, dtype)
+
+
+def _text_models(source: Source, dtype: torch.dtype) -> tuple[Any, Any, Any]:
+    small: Any = clip_l(source, CLIP_L, dtype)
+    big: Any = clip_big(source, "clip_g", CLIP_G, dtype, own="text_encoder_2")
+    words: Any = t5(source, T5, dtype)
+    if source.folder is not None:
+        small = small or from_folder(CLIPTextModelWithProjection, source.folder / "text_encoder", dtype)
+        big = big or from_folder(CLIPTextModelWithProjection, source.folder / "text_encoder_2", dtype)
+        third = source.folder / "text_encoder_3"
+        words = words or (from_folder(T5EncoderModel, third, dtype) if third.is_dir() else None)
+    if small is None:
+        raise missing(source, "CLIP-L text encoder", "clip_l.safetensors", "clip")
+    if big is None:
+        raise missing(source, "CLIP-G text encoder", "clip_g.safetensors", "clip")
+    return small, big, words

@@ -1,0 +1,47 @@
+"""What the loaders of the transformer families share: finding the denoiser in a file, filling it, number formats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from swarm.base.errors import BadInput
+from swarm.engine.checkpoint import Checkpoint
+from swarm.engine.device import Device
+from swarm.engine.loader import built, fill
+from swarm.engine.renaming import DENOISER_PREFIXES, Renaming, expected_shapes
+
+_CELLS_PER_PATCH = 4
+_WIDE_MAPS = 2
+"""Attention inputs and the feed-forward layers hold about this many times more than a UNet's maps of one width."""
+
+
+def wide(device: Device) -> torch.dtype:
+    """The number format for networks whose activations leave float16's range: T5, Flux, Stable Diffusion 3."""
+    return torch.bfloat16 if device.compute is torch.float16 else device.compute
+
+
+def denoiser_prefix(checkpoint: Checkpoint, markers: tuple[str, ...]) -> str:
+    """What the denoiser's names begin with in a file. Raises BadInput."""
+    prefix = checkpoint.prefix(DENOISER_PREFIXES, *markers)
+    if prefix is None:
+        raise BadInput(f"The model file '{checkpoint.path.name}' holds no denoiser of the family it is said to be of.")
+    return prefix
+
+
+def filled(
+    kind: Any, config: Mapping[str, Any], checkpoint: Checkpoint, prefix: str, names: Renaming, dtype: torch.dtype
+) -> torch.nn.Module:
+    """A transformer with the weights of a file; what the file says of its config wins. Raises BadInput."""
+    module: torch.nn.Module = built(kind, {**config, **checkpoint.config().get("transformer", {})})
+    tensors = names.tensors(checkpoint.tensors_below(prefix), expected_shapes(module))
+    fill(module, checkpoint.path.name, tensors, dtype)
+    return module
+
+
+def row_width(transformer: Any) -> int:
+    """The width of a row's largest map, reckoned per latent cell: a patch of four cells is one token."""
+    config = transformer.config
+    return int(config.num_attention_heads * config.attention_head_dim) * _WIDE_MAPS // _CELLS_PER_PATCH
