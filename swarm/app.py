@@ -6,197 +6,78 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from types import ModuleType
-from typing import TypeVar
 
-from anyio import CapacityLimiter, create_task_group
+from anyio import CapacityLimiter, create_task_group, sleep
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
-import swarm.access
-import swarm.api.routes
-import swarm.architectures.families
-import swarm.backends.types
-import swarm.diffusion.samplers
-import swarm.diffusion.schedules
-import swarm.features
-import swarm.prompt.tags
-import swarm.web
 from swarm import __version__
-from swarm.access.permission import Permission
-from swarm.access.role import default_roles
 from swarm.accounts.api_keys import ApiKeys
-from swarm.accounts.passwords import Passwords
-from swarm.accounts.presets import PresetStore
-from swarm.accounts.session import SessionStore
-from swarm.accounts.user import UserStore
-from swarm.accounts.userdata import UserData
 from swarm.api.dispatch import ApiRoute, Dispatch
 from swarm.api.guard import Guard
 from swarm.api.hosts import machine_names
 from swarm.api.openapi import openapi
-from swarm.api.route import Route
-from swarm.architectures.architecture import Architecture
-from swarm.backends.backend import BackendType
 from swarm.backends.dispatch import Dispatcher
+from swarm.backends.idle import IdleMemory
 from swarm.backends.pool import BackendPool
-from swarm.base.database import Database
-from swarm.base.hooks import Hook, Hooks
+from swarm.backends.world import World
+from swarm.base.backup import is_copy_due, keep_copy
+from swarm.base.hooks import Hooks
 from swarm.base.logs import LogBuffer, show_level
 from swarm.base.machine import Machine
 from swarm.base.outgoing import Outgoing
-from swarm.base.registry import Declared, Registry, collect, declared_in
-from swarm.base.stopping import Stopping
+from swarm.base.stopping import Leaving, Stopping
 from swarm.base.tasks import to_thread
 from swarm.catalog.catalog import Catalog
 from swarm.catalog.download import Downloads
 from swarm.catalog.edit import ModelEditor
-from swarm.catalog.trash import Trash
-from swarm.catalog.wildcards import WildcardStore
+from swarm.catalog.pickles import Pickles
+from swarm.declarations import Declarations, collect_declarations
 from swarm.devices import device_settings
-from swarm.diffusion.sampler import Sampler
-from swarm.diffusion.schedule import Schedule
+from swarm.exposure import secure
 from swarm.extend.load import load_extensions
+from swarm.extend.manage import ExtensionFolder
 from swarm.generation.choices import Shop
+from swarm.generation.hook_sender import HookSender
 from swarm.generation.service import GenerationService
 from swarm.generation.spine import Spine
-from swarm.jobs.needs import Need
+from swarm.generation.webhooks import Webhooks
 from swarm.lock import FolderLock
 from swarm.outputs.history import History
-from swarm.outputs.index import HistoryIndex
-from swarm.outputs.places import Places
 from swarm.outputs.stars import Stars
-from swarm.outputs.store import OutputStore
-from swarm.params.param import Param
-from swarm.params.registry import ParamRegistry
-from swarm.prompt.tag import PromptTag
-from swarm.queue.jobs import JobStore
-from swarm.settings.file import load_settings
-from swarm.settings.live import SettingsStore
+from swarm.settings.languages import Languages
 from swarm.settings.options import LaunchOptions
-from swarm.settings.server import ServerSettings
+from swarm.settings.server import ServerSettings, WebHookSettings
+from swarm.settings.word_lists import WordLists
 from swarm.starter import place_starter
-from swarm.state import AppState
-from swarm.web.page import Page
+from swarm.state import AppState, Upkeep
+from swarm.stores import Files, Stores, open_stores
 from swarm.web.pages import page_routes
 
 PROGRAM = Path(__file__).resolve().parent.parent
 """The folder of the program: static files, shipped assets and first-party extensions lie beside the package."""
 
 ENCODER_THREADS = 4
-T = TypeVar("T", bound=Declared)
+COPY_SECONDS = 24 * 3600.0
+LISTING_SECONDS = 1.0
+"""How long a start looks into model files it does not know; the rest is looked into while it serves."""
+
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Declarations:
-    """Every declared value of this program and its extensions, by kind."""
-
-    permissions: Registry[Permission]
-    params: ParamRegistry
-    tags: Registry[PromptTag]
-    needs: Registry[Need]
-    samplers: Registry[Sampler]
-    schedules: Registry[Schedule]
-    architectures: Registry[Architecture]
-    backend_types: Registry[BackendType]
-    routes: Registry[Route]
-    pages: Registry[Page]
-    hooks: Registry[Hook]
+def extensions_dir(options: LaunchOptions) -> Path:
+    return options.extensions_dir or PROGRAM / "extensions"
 
 
-def collect_declarations(extensions: Sequence[ModuleType]) -> Declarations:
-    """Walk the packages and the modules of extensions. Raises DuplicateId when two values claim one id."""
-
-    def all_of(kind: type[T], *packages: ModuleType) -> Registry[T]:
-        found: Registry[T] = Registry()
-        for package in packages:
-            found = found.joined(collect(package, kind))
-        return found.joined(Registry(pair for module in extensions for pair in declared_in(module, kind)))
-
-    return Declarations(
-        permissions=all_of(Permission, swarm.access),
-        params=ParamRegistry.of(all_of(Param, swarm.features)),
-        tags=all_of(PromptTag, swarm.prompt.tags),
-        needs=all_of(Need, swarm.features),
-        samplers=all_of(Sampler, swarm.diffusion.samplers),
-        schedules=all_of(Schedule, swarm.diffusion.schedules),
-        architectures=all_of(Architecture, swarm.architectures.families),
-        backend_types=all_of(BackendType, swarm.backends.types),
-        routes=all_of(Route, swarm.api.routes),
-        pages=all_of(Page, swarm.web),
-        hooks=all_of(Hook),
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Files:
-    """The databases of one server: `promises` fsyncs every commit, `index` can be rebuilt from what is on disk."""
-
-    promises: Database
-    index: Database
-
-    def close(self) -> None:
-        self.promises.close()
-        self.index.close()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stores:
-    """What is kept on disk."""
-
-    settings: SettingsStore
-    user_data: UserData
-    presets: PresetStore
-    users: UserStore
-    sessions: SessionStore
-    trash: Trash
-    catalog: Catalog
-    wildcards: WildcardStore
-    outputs: OutputStore
-    queue: JobStore
-
-
-def open_stores(options: LaunchOptions, known: Declarations, files: Files) -> Stores:
-    """Blocking: reads settings and migrates databases."""
-    settings = load_settings(options.settings_file)
-    trash = Trash(options.data_dir / "Trash", time.time)
-    settings_file = None if options.lock_settings else options.settings_file
-    user_data = UserData(files.promises, time.time)
-    users = UserStore(
-        roles=default_roles(known.permissions.values()),
-        defaults=settings.default_user,
-        local_id=options.user_id,
-        clock=time.time,
-        data=user_data,
-    )
-    return Stores(
-        settings=SettingsStore(settings, settings_file),
-        user_data=user_data,
-        presets=PresetStore(files.promises),
-        users=users,
-        sessions=SessionStore(files.promises if options.persist else None, users, time.time),
-        trash=trash,
-        catalog=Catalog(options.models_dirs, known.architectures, files.index, time.time),
-        wildcards=WildcardStore(options.data_dir / settings.paths.wildcards_folder, trash),
-        outputs=OutputStore(
-            options.output_dir,
-            append_user=settings.paths.append_user_name_to_output_path,
-            index=HistoryIndex(files.index),
-            clock=time.time,
-            places=Places(files.index, time.time),
-        ),
-        queue=JobStore(files.promises, time.time),
-    )
-
-
-def make_pool(options: LaunchOptions, known: Declarations, settings: ServerSettings) -> BackendPool:
+def make_pool(
+    options: LaunchOptions, known: Declarations, settings: ServerSettings, catalog: Catalog, server_id: str
+) -> BackendPool:
     return BackendPool(
         known.backend_types,
         options.backends_file,
@@ -205,10 +86,29 @@ def make_pool(options: LaunchOptions, known: Declarations, settings: ServerSetti
         time.time,
         settings.backends.max_backend_init_attempts,
         defaults=[("diffusers_selfstart", each) for each in device_settings()],
+        world=World(
+            server_id=server_id,
+            version=__version__,
+            params=known.params.params,
+            architectures=known.architectures,
+            lend=catalog.lend,
+        ),
     )
 
 
-def make_spine(known: Declarations, stores: Stores, pool: BackendPool) -> Spine:
+def make_webhooks(options: LaunchOptions, stores: Stores) -> Webhooks:
+    def settings() -> WebHookSettings:
+        return stores.settings.current.web_hooks
+
+    def address() -> str:
+        host = "localhost" if options.host in ("*", "0.0.0.0", "::", "[::]") else options.host
+        return stores.settings.current.network.external_url.rstrip("/") or f"http://{host}:{options.port}"
+
+    sender = HookSender(settings, stores.deliveries, Outgoing(), time.time, version=__version__)
+    return Webhooks(settings, sender, address)
+
+
+def make_spine(options: LaunchOptions, known: Declarations, stores: Stores, pool: BackendPool) -> Spine:
     settings = stores.settings.current
     return Spine(
         settings=lambda: stores.settings.current,
@@ -224,7 +124,7 @@ def make_spine(known: Declarations, stores: Stores, pool: BackendPool) -> Spine:
             pool=pool,
             outputs=stores.outputs,
         ),
-        presets=stores.presets.texts,
+        presets=stores.accounts.presets.texts,
         catalog=stores.catalog,
         wildcards=stores.wildcards,
         outputs=stores.outputs,
@@ -237,6 +137,7 @@ def make_spine(known: Declarations, stores: Stores, pool: BackendPool) -> Spine:
             settings.backends.model_load_order_preference,
         ),
         hooks=Hooks(known.hooks.values()),
+        webhooks=make_webhooks(options, stores),
         encoders=CapacityLimiter(ENCODER_THREADS),
         now=datetime.now,
         clock=time.monotonic,
@@ -247,10 +148,14 @@ def make_spine(known: Declarations, stores: Stores, pool: BackendPool) -> Spine:
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What the program that runs the server gives it. `stop(restart)` ends it; None when it cannot be ended."""
+    """What the program that runs the server gives it. `stop(restart)` ends it; None when it cannot be ended.
+
+    `leaving`: what the program must run before it ends the server.
+    """
 
     logs: LogBuffer
     stop: Callable[[bool], None] | None = None
+    leaving: Leaving = field(default_factory=Leaving)
 
 
 def make_downloads(stores: Stores) -> Downloads:
@@ -263,19 +168,35 @@ def make_downloads(stores: Stores) -> Downloads:
     )
 
 
+def make_upkeep(options: LaunchOptions, stores: Stores, spine: Spine, logs: LogBuffer) -> Upkeep:
+    return Upkeep(
+        logs=logs,
+        machine=Machine(time.time),
+        pickles=Pickles(),
+        extensions=ExtensionFolder(extensions_dir(options), lambda path: stores.trash.put([path])),
+        outgoing=Outgoing(),
+        webhooks=spine.webhooks,
+        languages=Languages(options.data_dir / "Languages"),
+        word_lists=WordLists(options.data_dir / "Autocompletions"),
+        notices=stores.notices,
+    )
+
+
 def make_state(options: LaunchOptions, known: Declarations, stores: Stores, around: Surroundings) -> AppState:
     """Every service of one server, wired up. Nothing runs yet."""
-    spine = make_spine(known, stores, make_pool(options, known, stores.settings.current))
+    server_id = str(uuid.uuid4())
+    pool = make_pool(options, known, stores.settings.current, stores.catalog, server_id)
+    spine = make_spine(options, known, stores, pool)
     return AppState(
         options=options,
         settings_store=stores.settings,
         permissions=known.permissions,
-        users=stores.users,
-        user_data=stores.user_data,
-        presets=stores.presets,
-        api_keys=ApiKeys(stores.user_data),
-        passwords=Passwords(stores.user_data, time.time),
-        sessions=stores.sessions,
+        accounts=stores.accounts,
+        users=stores.accounts.users,
+        user_data=stores.accounts.data,
+        presets=stores.accounts.presets,
+        api_keys=ApiKeys(stores.accounts.data),
+        sessions=stores.accounts.sessions,
         params=known.params,
         samplers=known.samplers,
         schedules=known.schedules,
@@ -283,6 +204,7 @@ def make_state(options: LaunchOptions, known: Declarations, stores: Stores, arou
         backend_types=known.backend_types,
         catalog=stores.catalog,
         editor=ModelEditor(stores.catalog, stores.trash),
+        upkeep=make_upkeep(options, stores, spine, around.logs),
         downloads=make_downloads(stores),
         wildcards=stores.wildcards,
         outputs=stores.outputs,
@@ -297,10 +219,8 @@ def make_state(options: LaunchOptions, known: Declarations, stores: Stores, arou
         choices_for=spine.shop.for_user,
         clock=time.time,
         version=__version__,
-        server_id=str(uuid.uuid4()),
-        logs=around.logs,
-        machine=Machine(time.time),
-        stopping=Stopping(around.stop, time.time, control_minutes=options.require_control_within),
+        server_id=server_id,
+        stopping=Stopping(around.stop, time.time, options.require_control_within, around.leaving),
     )
 
 
@@ -308,7 +228,7 @@ def follow_settings(state: AppState) -> None:
     """Let what keeps a copy of settings hear of changes; everyone else reads `state.settings` anew each time."""
 
     def follow(now: ServerSettings) -> None:
-        state.users.change_defaults(now.default_user)
+        state.accounts.follow(now)
         state.outputs.append_user = now.paths.append_user_name_to_output_path
         state.dispatch.timeout_seconds = now.backends.per_request_timeout_minutes * 60
         state.dispatch.load_preference = now.backends.model_load_order_preference
@@ -323,21 +243,21 @@ def build_app(options: LaunchOptions, around: Surroundings | None = None) -> ASG
 
     `around`: by default its own log buffer, and a server that only its program can end.
 
-    Raises Refused when another server already uses the data folder, and DuplicateId for clashing declarations.
+    Raises Refused when another server uses the data folder or nobody could log in, DuplicateId for a clash of ids.
     """
     with ExitStack() as opened:
         around = around or Surroundings(logs=opened.enter_context(_own_logs()))
         lock = FolderLock(options.data_dir)
         lock.acquire()
         opened.callback(lock.release)
-        extensions = load_extensions(PROGRAM / "extensions")
+        extensions = load_extensions(extensions_dir(options))
         known = collect_declarations([module for extension in extensions for module in extension.modules])
-        files = Files(
-            promises=Database(options.data_dir / "swarm.db", durable=True),
-            index=Database(options.data_dir / "index.db", durable=False),
-        )
+        files = Files.opened(options.data_dir)
         opened.callback(files.close)
-        state = make_state(options, known, open_stores(options, known, files), around)
+        stores = open_stores(options, known, files)
+        stores = replace(stores, notices=(*files.notices, *secure(options, stores.accounts, stores.settings)))
+        state = make_state(options, known, stores, around)
+        _plan_the_end(state, around.leaving)
         follow_settings(state)
         closing = opened.pop_all()
 
@@ -346,8 +266,11 @@ def build_app(options: LaunchOptions, around: Surroundings | None = None) -> ASG
         with closing:
             await to_thread(_prepare_folders, options, state)
             running = state.generation.running(state.users.get_or_create)
-            async with state.pool.running(), running, create_task_group() as watchers:
+            async with state.pool.running(), state.upkeep.webhooks.running(), running, create_task_group() as watchers:
                 watchers.start_soon(state.stopping.watch_control)
+                watchers.start_soon(_keep_copies, options.data_dir)
+                watchers.start_soon(idle_memory(state).watch)
+                watchers.start_soon(_look_into_models, state)
                 yield
                 watchers.cancel_scope.cancel()
 
@@ -355,6 +278,37 @@ def build_app(options: LaunchOptions, around: Surroundings | None = None) -> ASG
         routes=[ApiRoute(Dispatch(state, known.routes)), *page_routes(state, known.pages)], lifespan=lifespan
     )
     return Guard(app, network=lambda: state.settings.network, names=machine_names(options.host))
+
+
+def idle_memory(state: AppState) -> IdleMemory:
+    def minutes() -> tuple[float, float]:
+        backends = state.settings.backends
+        return backends.clear_vram_after_minutes, backends.clear_system_ram_after_minutes
+
+    return IdleMemory(state.pool, minutes)
+
+
+def _plan_the_end(state: AppState, leaving: Leaving) -> None:
+    """What comes before the end: others are told, and pictures that are being made are finished."""
+    leaving.before_the_end(state.upkeep.webhooks.stopping)
+    leaving.before_the_end(partial(state.generation.drain, state.options.grace_seconds))
+
+
+async def _look_into_models(state: AppState) -> None:
+    """Models that the start has only listed."""
+    while await to_thread(state.catalog.read_more):
+        pass
+
+
+async def _keep_copies(data_dir: Path) -> None:
+    """Copy once a day what cannot be made again; the last three copies are kept."""
+    while True:
+        try:
+            if await to_thread(is_copy_due, "swarm.db", data_dir / "Backups", time.time() - COPY_SECONDS):
+                await to_thread(keep_copy, data_dir / "swarm.db", data_dir / "Backups", datetime.now())
+        except OSError as error:
+            logger.warning("The daily copy of the database could not be made: %s", error)
+        await sleep(COPY_SECONDS / 24)
 
 
 @contextmanager
@@ -374,6 +328,6 @@ def _prepare_folders(options: LaunchOptions, state: AppState) -> None:
     swept = state.outputs.sweep()
     if swept:
         logger.info("Removed %d half-written files of an earlier run.", swept)
-    state.catalog.refresh()
+    state.catalog.refresh(patience=LISTING_SECONDS)
     state.wildcards.refresh()
     state.sessions.purge()

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import errno
+import importlib
 import logging
 import os
 import signal
 import socket
 import sys
-import webbrowser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from types import MappingProxyType
+from typing import NoReturn
 
 from swarm.base.errors import SwarmError
+from swarm.base.log_file import LogFile, log_path
 from swarm.base.logs import LogBuffer, level_of, set_up_logging
+from swarm.listening import CannotStart, listening_sockets
+from swarm.owner import asked_for_password, read_password
 from swarm.settings.file import load_settings
 from swarm.settings.options import LaunchOptions
 from swarm.settings.server import LOG_LEVELS, NetworkSettings, ServerSettings
@@ -30,15 +34,11 @@ _BAD_FLAGS = 2
 _RESTART = 42
 
 
-class _CannotStart(SwarmError):
-    """The server cannot start; the text is the sentence for the person at the terminal."""
-
-
 class _Parser(argparse.ArgumentParser):
     """An argument parser whose complaints are one sentence."""
 
     def error(self, message: str) -> NoReturn:
-        raise _CannotStart(f"{message[:1].upper()}{message[1:]}. --help lists the flags.")
+        raise CannotStart(f"{message[:1].upper()}{message[1:]}. --help lists the flags.")
 
 
 def _port(text: str) -> int:
@@ -55,6 +55,16 @@ def _level(text: str) -> str:
     return text
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 86400:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds, 0 to 86400")
+    return seconds
+
+
 def _truth(text: str) -> bool:
     if text.lower() not in ("true", "false"):
         raise argparse.ArgumentTypeError(f"'{text}' is neither true nor false")
@@ -65,7 +75,8 @@ def _parser() -> _Parser:
     parser = _Parser(
         prog="swarm",
         description="An image-generation server that speaks SwarmUI's wire. Settings can be flags; flags win.",
-        epilog="In the names of flags, - and _ are the same. Values follow after a blank or after =.",
+        epilog="Further: `swarm gen`, `swarm doctor`, `swarm backup`, `swarm restore`; each has a --help of its own. "
+        "In the names of flags, - and _ are the same. Values follow after a blank or after =.",
         allow_abbrev=False,
     )
     flag = parser.add_argument
@@ -81,6 +92,14 @@ def _parser() -> _Parser:
     flag("--user-id", default="local", metavar="NAME", help="who callers are when they do not say (default: local)")
     flag("--no-persist", type=_truth, nargs="?", const=True, default=False, help="keep sessions in memory only")
     flag("--lock-settings", type=_truth, nargs="?", const=True, default=False, help="do not save changed settings")
+    flag("--log-format", choices=("text", "json"), default="text", help="json: one object per line (default: text)")
+    flag("--grace", type=_seconds, metavar="SECONDS", default=30.0, help="how long the end waits for pictures in work")
+    flag("--owner-password-file", metavar="FILE", help="the owner's password, first line; - for the standard input")
+    flag(
+        "--insecure-no-auth",
+        action="store_true",
+        help="let everyone who can reach the server use it, when it listens for other machines",
+    )
     flag(
         "--require-control-within",
         type=float,
@@ -127,59 +146,12 @@ def parse_options(arguments: Sequence[str], program: Path = _PROGRAM) -> tuple[L
         persist=not given.no_persist,
         lock_settings=given.lock_settings,
         require_control_within=given.require_control_within,
+        grace_seconds=given.grace,
+        json_logs=given.log_format == "json",
+        owner_password=read_password(given.owner_password_file),
+        insecure_no_auth=given.insecure_no_auth,
     )
     return options, settings
-
-
-def _addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:
-    """What to bind for a host setting; a bare `localhost` is both loopback addresses."""
-    if host in ("*", "::", "[::]"):
-        return [(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")]
-    if host.lower() == "localhost":
-        return [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
-    try:
-        found = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)
-    except OSError:
-        raise _CannotStart(f"The address '{host}' cannot be listened on: it is unknown.") from None
-    return list(dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found))
-
-
-def listening_sockets(host: str, port: int) -> list[socket.socket]:
-    """Sockets bound to all addresses of `host`. Raises SwarmError with a sentence; IPv6 may be missing."""
-    bound: list[socket.socket] = []
-    for family, address in _addresses(host):
-        try:
-            bound.append(_bound(family, address, port))
-        except OSError as error:
-            if family == socket.AF_INET6 and bound and error.errno != errno.EADDRINUSE:
-                continue
-            for each in bound:
-                each.close()
-            raise _CannotStart(_why_not_bound(error, host, port)) from None
-    return bound
-
-
-def _bound(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        if sys.platform != "win32":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listener.bind((address, port))
-        listener.listen(2048)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-def _why_not_bound(error: OSError, host: str, port: int) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"Port {port} is taken by another program. Stop it, or choose another port with --port."
-    if error.errno == errno.EACCES:
-        return f"Port {port} may not be used without more rights. Choose one above 1023 with --port."
-    return f"The address '{host}' cannot be listened on: {error.strerror or error}."
 
 
 def _url(options: LaunchOptions) -> str:
@@ -187,76 +159,58 @@ def _url(options: LaunchOptions) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{options.port}"
 
 
-def _uvicorn_settings(network: NetworkSettings) -> dict[str, Any]:
-    """How uvicorn serves the app."""
-    return {
-        "http": "httptools",
-        "ws": "websockets-sansio",
-        "ws_per_message_deflate": False,
-        "ws_max_size": network.max_request_bytes,
-        "ws_ping_interval": 30,
-        "ws_ping_timeout": 120,
-        "lifespan": "on",
-        "log_config": None,
-        "log_level": "warning",
-        "access_log": False,
-        # Callers could otherwise choose their own address; source_address reads the header where it is wanted.
-        "proxy_headers": False,
-        "server_header": False,
-        "timeout_keep_alive": 30,
-        "timeout_graceful_shutdown": 10,
-    }
-
-
 def _serve(options: LaunchOptions, network: NetworkSettings, listeners: list[socket.socket], logs: LogBuffer) -> int:
     """Serve until the end; returns the exit code, `_RESTART` when the server is to start again."""
     # Imported here so that --help and a wrong flag answer at once.
-    import uvicorn
+    from swarm.serve import serve
 
-    from swarm.app import Surroundings, build_app
-
-    class Server(uvicorn.Server):
-        """uvicorn, saying where it is once it listens."""
-
-        restart = False
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            if self.started:
-                sys.stdout.write(f"Swarm is ready: {_url(options)}\n")
-                sys.stdout.flush()
-                if options.launch_mode != "none":
-                    webbrowser.open(_url(options))
-
-    def stop(restart: bool) -> None:
-        server.restart = restart
-        server.should_exit = True
-
-    app = build_app(options, Surroundings(logs=logs, stop=stop))
-    server = Server(uvicorn.Config(app, **_uvicorn_settings(network)))
-    server.run(sockets=listeners)
-    if not server.started:
+    started, restart = serve(options, network, listeners, logs, _url(options))
+    if not started:
         return _BAD_START
-    return _RESTART if server.restart else 0
+    return _RESTART if restart else 0
 
 
 def _stop(number: int, frame: object) -> None:
     raise SystemExit(0)
 
 
+def _write_log_file(options: LaunchOptions, settings: ServerSettings) -> None:
+    """Have the lines of the log written into a file, if the settings want that and the disk takes it."""
+    if settings.logs.save_log_to_file:
+        try:
+            path = log_path(options.data_dir, settings.logs.logs_path, datetime.now(), os.getpid())
+            logging.getLogger().addHandler(LogFile(path, options.loglevel))
+        except (OSError, SwarmError) as error:
+            _log.error("The log cannot be written into a file: %s", error)
+
+
+COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "gen": ("swarm.commands.gen", "run"),
+        "doctor": ("swarm.commands.doctor", "run"),
+        "backup": ("swarm.commands.archive", "run_backup"),
+        "restore": ("swarm.commands.archive", "run_restore"),
+    }
+)
+"""Module and function of each subcommand. Only the one that is wanted is imported."""
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Run the server until it is stopped; returns the exit code."""
+    """Run a subcommand, or the server until it is stopped; returns the exit code."""
+    if arguments and arguments[0] in COMMANDS:
+        module, function = COMMANDS[arguments[0]]
+        return int(getattr(importlib.import_module(module), function)(arguments[1:]))
     try:
         options, settings = parse_options(arguments)
+        options = asked_for_password(options, settings)
     except SwarmError as error:
         sys.stderr.write(f"{error}\n")
         return _BAD_FLAGS
-    logs = set_up_logging(options.loglevel)
+    logs = set_up_logging(options.loglevel, json_lines=options.json_logs)
+    _write_log_file(options, settings)
     # uvicorn stops on these signals by itself and then raises them again: by then there is nothing left to do.
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
-    if options.host.lower() not in _LOOPBACK:
-        _log.warning("Everyone who can reach %s can use this server: it has no accounts yet.", _url(options))
     try:
         code = _serve(options, settings.network, listening_sockets(options.host, options.port), logs)
     except SwarmError as error:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from swarm.access.permission import Permission
+from swarm.accounts.accounts import Accounts
 from swarm.accounts.api_keys import ApiKeys
-from swarm.accounts.passwords import Passwords
 from swarm.accounts.presets import PresetStore
 from swarm.accounts.session import SessionStore
 from swarm.accounts.user import User, UserStore
@@ -20,24 +20,45 @@ from swarm.backends.pool import BackendPool
 from swarm.base.json import JsonObject
 from swarm.base.logs import LogBuffer
 from swarm.base.machine import Machine
+from swarm.base.outgoing import Outgoing
 from swarm.base.registry import Registry
 from swarm.base.stopping import Stopping
 from swarm.catalog.catalog import Catalog
 from swarm.catalog.download import Downloads
 from swarm.catalog.edit import ModelEditor
+from swarm.catalog.pickles import Pickles
 from swarm.catalog.wildcards import WildcardStore
 from swarm.diffusion.sampler import Sampler
 from swarm.diffusion.schedule import Schedule
+from swarm.extend.manage import ExtensionFolder
 from swarm.generation.choices import ServerChoices
 from swarm.generation.service import GenerationService
+from swarm.generation.webhooks import Webhooks
 from swarm.outputs.history import History
 from swarm.outputs.stars import Stars
 from swarm.outputs.store import OutputStore
 from swarm.params.registry import ParamRegistry
 from swarm.queue.jobs import JobStore
+from swarm.settings.languages import Languages
 from swarm.settings.live import SettingsStore
 from swarm.settings.options import LaunchOptions
 from swarm.settings.server import ServerSettings
+from swarm.settings.word_lists import WordLists
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upkeep:
+    """What those work with who look after the server. `notices`: what people should be told since the start."""
+
+    logs: LogBuffer
+    machine: Machine
+    pickles: Pickles
+    extensions: ExtensionFolder
+    outgoing: Outgoing
+    webhooks: Webhooks
+    languages: Languages
+    word_lists: WordLists
+    notices: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +71,11 @@ class AppState:
     options: LaunchOptions
     settings_store: SettingsStore
     permissions: Registry[Permission]
+    accounts: Accounts
     users: UserStore
     user_data: UserData
     presets: PresetStore
     api_keys: ApiKeys
-    passwords: Passwords
     sessions: SessionStore
     params: ParamRegistry
     samplers: Registry[Sampler]
@@ -63,6 +84,7 @@ class AppState:
     backend_types: Registry[BackendType]
     catalog: Catalog
     editor: ModelEditor
+    upkeep: Upkeep
     downloads: Downloads
     wildcards: WildcardStore
     outputs: OutputStore
@@ -78,8 +100,6 @@ class AppState:
     clock: Callable[[], float]
     version: str
     server_id: str
-    logs: LogBuffer
-    machine: Machine
     stopping: Stopping
 
     @property

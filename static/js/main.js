@@ -1,5 +1,6 @@
 /** Defines the page's elements and starts it. */
 
+import "./components/account-menu.js"
 import "./components/batch-strip.js"
 import "./components/confirm-dialog.js"
 import "./components/generate-bar.js"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from swarm.access.permission import Level, Permission
 
@@ -36,6 +36,16 @@ class Rights:
     def permits(self, permission: Permission) -> bool:
         return permission.id in self.permissions or WILDCARD in self.permissions
 
+    def covers(self, other: Rights) -> bool:
+        """Whether these rights allow everything that `other` does. Limits in numbers are no matter of rights."""
+        if WILDCARD in self.permissions:
+            return True
+        has_models = self.model_blacklist <= other.model_blacklist and (
+            not self.model_whitelist or (bool(other.model_whitelist) and other.model_whitelist <= self.model_whitelist)
+        )
+        has_permissions = other.permissions <= self.permissions
+        return has_permissions and has_models and self.allow_unsafe_outpaths >= other.allow_unsafe_outpaths
+
     def permits_model(self, name: str) -> bool:
         """Whether a model may be seen and used. The blacklist beats the whitelist; `(None)` is always allowed."""
         key = name.lower()
@@ -44,6 +54,10 @@ class Rights:
         if any(key.startswith(prefix) for prefix in self.model_blacklist):
             return False
         return not self.model_whitelist or any(key.startswith(prefix) for prefix in self.model_whitelist)
+
+
+NEW_RIGHTS = Rights(max_simultaneous=32, max_outpath_depth=5)
+"""What a role has when it is made."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,15 +73,23 @@ class Role:
 
 def default_roles(permissions: Collection[Permission]) -> dict[str, Role]:
     """The five built-in roles by id, with the permissions whose default level they reach; the owner also has `*`."""
-    roles: dict[str, Role] = {}
-    for role_id, name, level in _BUILT_IN:
+    bare = {id: Role(id=id, name=name, rights=NEW_RIGHTS, built_in=True) for id, name, _ in _BUILT_IN}
+    return granted(bare, permissions)
+
+
+def granted(roles: Mapping[str, Role], permissions: Iterable[Permission]) -> dict[str, Role]:
+    """The roles, the built-in ones having been given these (new) permissions by level, and the owner `*`."""
+    new = tuple(permissions)
+    changed = dict(roles)
+    for role_id, _, level in _BUILT_IN:
         reached = _RANKS[: _RANKS.index(level) + 1]
-        granted = {permission.id for permission in permissions if permission.level in reached}
+        more = {permission.id for permission in new if permission.level in reached}
         if role_id == "owner":
-            granted.add(WILDCARD)
-        rights = Rights(permissions=frozenset(granted), max_simultaneous=32, max_outpath_depth=5)
-        roles[role_id] = Role(id=role_id, name=name, rights=rights, built_in=True)
-    return roles
+            more.add(WILDCARD)
+        role = changed[role_id]
+        rights = replace(role.rights, permissions=role.rights.permissions | more)
+        changed[role_id] = replace(role, rights=rights, built_in=True)
+    return changed
 
 
 def stacked(roles: Iterable[Role]) -> Rights:

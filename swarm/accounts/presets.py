@@ -147,6 +147,14 @@ class PresetStore:
             self.edit_id += 1
         return True
 
+    def remove_user(self, user_id: str) -> None:
+        """Delete all presets of a user."""
+        with self._lock:
+            with self._writing() as connection:
+                connection.execute("DELETE FROM presets WHERE user_id = ?", (user_id,))
+            self._known.pop(user_id, None)
+            self.edit_id += 1
+
     @contextmanager
     def _writing(self) -> Any:
         try:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import sqlite3
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
+from swarm.accounts.tokens import TokenStore
 from swarm.accounts.user import User, UserStore
 from swarm.base.database import Database, readable
 from swarm.base.errors import Refused
@@ -26,17 +27,58 @@ _MIGRATIONS = (
     );
     CREATE INDEX sessions_by_age ON sessions (last_active);
     """,
+    "ALTER TABLE sessions ADD COLUMN token TEXT",
+    "ALTER TABLE sessions ADD COLUMN actor TEXT",
 )
 
 
 class Session:
-    """One login of one user. `origin`: the address it was made from. Compared by identity."""
+    """One login of one user. `origin`: the address it was made from. Compared by identity.
 
-    def __init__(self, id: str, user: User, origin: str, now: float) -> None:
+    `token_id`: the login token that proved who it is; None in open mode, and for callers of this machine. `actor_id`:
+    who asked for it; somebody else than the user where an administrator acts as them.
+    """
+
+    def __init__(
+        self,
+        id: str,
+        user: User,
+        origin: str,
+        now: float,
+        token_id: str | None = None,
+        actor_id: str | None = None,
+    ) -> None:
         self.id = id
         self.user = user
         self.origin = origin
+        self.token_id = token_id
+        self.actor_id = actor_id or user.id
         self.last_used = now
+        self.has_ended = False
+        self._lock = threading.Lock()
+        self._watchers: set[Callable[[], object]] = set()
+
+    @contextmanager
+    def watched(self, ended: Callable[[], object]) -> Iterator[None]:
+        """Have `ended` called, in whatever thread, when the session ends inside this block, or has ended before."""
+        with self._lock:
+            self._watchers.add(ended)
+            late = self.has_ended
+        try:
+            if late:
+                ended()
+            yield
+        finally:
+            with self._lock:
+                self._watchers.discard(ended)
+
+    def end(self) -> None:
+        """Nobody may use it from now on; whoever watches is told."""
+        with self._lock:
+            self.has_ended = True
+            watchers = tuple(self._watchers)
+        for tell in watchers:
+            tell()
 
     def present(self, now: float) -> None:
         """Note that the session called."""
@@ -51,23 +93,36 @@ class Session:
 class SessionStore:
     """Live sessions in memory and all sessions in the database; without a database they end with the server.
 
-    `live` never blocks; `create`, `find`, `remove` and `purge` may touch the disk.
+    `live` never blocks; the rest may touch the disk. `tokens`: the logins that sessions come from. `needs_token`: as
+    in accounts mode, only sessions that come from a login are kept, and taken up again after a restart.
     """
 
-    def __init__(self, database: Database | None, users: UserStore, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        database: Database | None,
+        users: UserStore,
+        clock: Callable[[], float],
+        tokens: TokenStore | None = None,
+        *,
+        needs_token: bool = False,
+    ) -> None:
         self._database = database
         self._users = users
         self._clock = clock
+        self._tokens = tokens
+        self.needs_token = needs_token
         self._live: dict[str, Session] = {}
         self._lock = threading.Lock()
         if database is not None:
             database.prepare("sessions", _MIGRATIONS)
 
-    def create(self, user_id: str, origin: str) -> Session:
+    def create(self, user_id: str, origin: str, token_id: str | None = None, actor_id: str | None = None) -> Session:
         """A new session. Older ones of the user stay valid."""
         short = origin if len(origin) <= _LONGEST_ORIGIN else origin[:_LONGEST_ORIGIN] + "..."
-        session = Session(new_session_id(), self._users.get_or_create(user_id), short, self._clock())
-        self._save(session)
+        user = self._users.get_or_create(user_id)
+        session = Session(new_session_id(), user, short, self._clock(), token_id, actor_id)
+        if token_id is not None or not self.needs_token:
+            self._save(session)
         with self._lock:
             self._live[session.id] = session
         return session
@@ -81,11 +136,15 @@ class SessionStore:
         known = self._live.get(session_id)
         if known is not None or self._database is None or not _WELL_FORMED.fullmatch(session_id):
             return known
-        rows = self._database.read("SELECT user_id, origin FROM sessions WHERE id = ?", (session_id,))
+        rows = self._database.read("SELECT user_id, origin, token, actor FROM sessions WHERE id = ?", (session_id,))
         if not rows:
             return None
-        user_id, origin = rows[0]
-        session = Session(session_id, self._users.get_or_create(user_id), origin, self._clock())
+        user_id, origin, token_id, actor_id = rows[0]
+        if not self._may_return(token_id):
+            self.remove(session_id)
+            return None
+        user = self._users.get_or_create(user_id)
+        session = Session(session_id, user, origin, self._clock(), token_id, actor_id)
         with self._lock:
             kept = self._live.setdefault(session_id, session)
         if kept is session:
@@ -93,18 +152,51 @@ class SessionStore:
                 self._save(session)
         return kept
 
+    def _may_return(self, token_id: str | None) -> bool:
+        """Whether a session of an earlier run still counts."""
+        if token_id is None:
+            return not self.needs_token
+        return self._tokens is not None and self._tokens.exists(token_id)
+
     def of_user(self, user_id: str) -> list[Session]:
         """Live sessions of a user."""
         with self._lock:
             return [session for session in self._live.values() if session.user.id == user_id]
 
     def remove(self, session_id: str) -> None:
-        """Forget a session; its id is unknown from now on."""
+        """End a session; its id is unknown from now on."""
+        self._end("id = ?", session_id, lambda session: session.id == session_id)
+
+    def end_user(self, user_id: str, *, but: Session | None = None) -> list[Session]:
+        """End all sessions of a user, or all but one, and those they made as others; returns those that were live."""
+
+        def chosen(session: Session) -> bool:
+            return user_id in (session.user.id, session.actor_id) and session is not but
+
+        return self._end("?1 IN (user_id, actor)", user_id, chosen)
+
+    def end_login(self, token_id: str) -> list[Session]:
+        """End all sessions that come from a login; returns those that were live."""
+        return self._end("token = ?", token_id, lambda session: session.token_id == token_id)
+
+    def end_unproven(self) -> list[Session]:
+        """End all sessions that do not come from a login; returns those that were live."""
+        return self._end("token IS NULL AND id <> ?", "", lambda session: session.token_id is None)
+
+    def _end(self, where: str, value: str, chosen: Callable[[Session], bool]) -> list[Session]:
         with self._lock:
-            self._live.pop(session_id, None)
+            ended = [session for session in self._live.values() if chosen(session)]
+            for session in ended:
+                del self._live[session.id]
+            kept = tuple(self._live)
+        for session in ended:
+            session.end()
         if self._database is not None:
+            rows = self._database.read(f"SELECT id FROM sessions WHERE {where}", (value,))
+            doomed = [row for row in rows if row[0] not in kept]
             with self._database.write() as connection:
-                connection.execute("DELETE FROM sessions WHERE id = ?", (session_id,))
+                connection.executemany("DELETE FROM sessions WHERE id = ?", doomed)
+        return ended
 
     def purge(self) -> int:
         """Delete records that were not refreshed for 31 days, except live ones; returns how many."""
@@ -120,9 +212,9 @@ class SessionStore:
     def _save(self, session: Session) -> None:
         if self._database is None:
             return
-        row = (session.id, session.user.id, session.origin, self._clock())
+        row = (session.id, session.user.id, session.origin, self._clock(), session.token_id, session.actor_id)
         try:
             with self._database.write() as connection:
-                connection.execute("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?)", row)
+                connection.execute("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?)", row)
         except sqlite3.Error as error:
             raise readable(error) from None

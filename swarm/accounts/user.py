@@ -9,6 +9,7 @@ import itertools
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from swarm.access.permission import Permission
 from swarm.access.role import Rights, Role, stacked
@@ -22,7 +23,11 @@ from swarm.settings.wire import accepted, with_settings
 _FIRST_REQUEST_ID = 1001
 _LONGEST_ID = 120
 _SETTINGS = "settings"
-_NOT_THEIRS = frozenset({"roles"})
+INTERNAL = "__"
+"""How ids begin that are nobody's."""
+
+_ROLES = "roles"
+_NOT_THEIRS = frozenset({_ROLES})
 """Settings of users that they cannot change themselves."""
 
 _log = logging.getLogger(__name__)
@@ -70,10 +75,11 @@ def clean_user_id(text: str) -> str:
 
 
 class UserStore:
-    """All users that were seen since the start. Safe to use from several threads.
+    """All users that were seen since the start, and those that left something here. Safe to use from several threads.
 
-    `local_id`: the user of callers who do not say who they are. `roles`: by id. `defaults`: settings of users who have
-    not set them. `data`: where what users set is kept; None forgets it at the end. Only `change_settings` blocks.
+    `local_id`: the user of callers who do not say who they are. `roles`: by id, as they are now. `defaults`: settings
+    of users who have not set them. `data`: where what users set is kept; None forgets it at the end. `account_role`:
+    the role of users who were given none, other than the local one; None for that of `defaults`, as in open mode.
     """
 
     def __init__(
@@ -84,15 +90,17 @@ class UserStore:
         local_id: str,
         clock: Callable[[], float],
         data: UserData | None = None,
+        account_role: str | None = None,
     ) -> None:
         self.local_id = clean_user_id(local_id)
         self._data = data
         self._changes = {} if data is None else {user_id: _sound(kept) for user_id, kept in _kept(data)}
         self._roles = roles
         self._defaults = defaults
+        self._account_role = account_role
         self._clock = clock
         self._users: dict[str, User] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def get_or_create(self, user_id: str) -> User:
         """The user of that (cleaned) id."""
@@ -107,6 +115,27 @@ class UserStore:
         """The user of that id, if anyone used it since the start."""
         return self._users.get(clean_user_id(user_id))
 
+    def known(self, user_id: str) -> User | None:
+        """The user of exactly that id, if they were here or left something. Blocks on the disk."""
+        if user_id != clean_user_id(user_id) or user_id.startswith(INTERNAL):
+            return None
+        found = self._users.get(user_id)
+        if found is None and (user_id == self.local_id or (self._data is not None and self._data.has(user_id))):
+            return self.get_or_create(user_id)
+        return found
+
+    def ids(self) -> list[str]:
+        """Ids of everyone who was here or left something, sorted. Blocks on the disk."""
+        kept = () if self._data is None else self._data.users()
+        with self._lock:
+            return sorted(id for id in {*kept, *self._users, self.local_id} if not id.startswith(INTERNAL))
+
+    def forget(self, user_id: str) -> None:
+        """The user was never here. What they left is for others to delete."""
+        with self._lock:
+            self._users.pop(user_id, None)
+            self._changes.pop(user_id, None)
+
     def everyone(self) -> list[User]:
         """Everyone who was seen since the start, by id."""
         with self._lock:
@@ -116,27 +145,50 @@ class UserStore:
         """Who a request without a session comes from: the user it names, or the local one."""
         return self.get_or_create(user_id) if user_id is not None else self.get_or_create(self.local_id)
 
-    def change_settings(self, user: User, changes: Mapping[str, Json]) -> None:
-        """Change a user's settings by path and keep the changes. Raises BadInput for a value of the wrong type."""
-        taken = accepted(UserSettings, changes, leave_out=_NOT_THEIRS)
+    def change_settings(self, user: User, changes: Mapping[str, Json], *, with_roles: bool = False) -> None:
+        """Change a user's settings by path and keep the changes. Raises BadInput for a value of the wrong type.
+
+        `with_roles`: what an administrator may change, which is the roles too.
+        """
+        taken = accepted(UserSettings, changes, leave_out=() if with_roles else _NOT_THEIRS)
         with self._lock:
             merged = {**self._changes.get(user.id, {}), **taken}
             if self._data is not None:
                 self._data.set(user.id, _SETTINGS, merged)
             self._changes[user.id] = merged
-            user.settings = with_settings(self._defaults, merged)
+            self._refresh(user)
 
-    def change_defaults(self, defaults: UserSettings) -> None:
+    def keep_roles(self, user: User) -> None:
+        """From now on the user has the roles of this moment, whatever the defaults become."""
+        self.change_settings(user, {_ROLES: list(user.settings.roles)}, with_roles=True)
+
+    def change_defaults(self, defaults: UserSettings, account_role: str | None = None) -> None:
         """From now on users have these settings and roles, but for what they have set themselves."""
         with self._lock:
             self._defaults = defaults
+            self._account_role = account_role
             for user in self._users.values():
-                user.settings = with_settings(defaults, self._changes.get(user.id, {}))
-                user.rights = self._rights(defaults)
+                self._refresh(user)
+
+    def roles_changed(self) -> None:
+        """Give everyone the rights that their roles have now."""
+        with self._lock:
+            for user in self._users.values():
+                user.rights = self._rights(user.settings)
+
+    def _refresh(self, user: User) -> None:
+        user.settings = self._settings(user.id)
+        user.rights = self._rights(user.settings)
 
     def _make(self, user_id: str) -> User:
-        settings = with_settings(self._defaults, self._changes.get(user_id, {}))
+        settings = self._settings(user_id)
         return User(user_id, rights=self._rights(settings), settings=settings, now=self._clock())
+
+    def _settings(self, user_id: str) -> UserSettings:
+        base = self._defaults
+        if self._account_role is not None and user_id != self.local_id:
+            base = replace(base, roles=(self._account_role,))
+        return with_settings(base, self._changes.get(user_id, {}))
 
     def _rights(self, settings: UserSettings) -> Rights:
         return stacked([self._roles[each] for each in settings.roles if each in self._roles])
@@ -151,7 +203,7 @@ def _sound(kept: Mapping[str, Json]) -> dict[str, Json]:
     sound: dict[str, Json] = {}
     for path, value in kept.items():
         try:
-            sound.update(accepted(UserSettings, {path: value}, leave_out=_NOT_THEIRS))
+            sound.update(accepted(UserSettings, {path: value}))
         except BadInput as error:
             _log.warning("A kept setting of a user is ignored: %s", error.sentence)
     return sound

@@ -55,6 +55,14 @@ class UserData:
         rows = self._database.read("SELECT user_id, value FROM user_data WHERE key = ?", (key,))
         return {user_id: loads(value) for user_id, value in rows}
 
+    def has(self, user_id: str) -> bool:
+        """Whether the user left anything here."""
+        return bool(self._database.read("SELECT 1 FROM user_data WHERE user_id = ? LIMIT 1", (user_id,)))
+
+    def users(self) -> list[str]:
+        """Ids of everyone who left something here."""
+        return [row[0] for row in self._database.read("SELECT DISTINCT user_id FROM user_data")]
+
     def set(self, user_id: str, key: str, value: Json) -> None:
         """Replace the value. Raises BadInput when it is too large or nested too deeply."""
         data = compact(value)
@@ -70,6 +78,14 @@ class UserData:
         try:
             with self._database.write() as connection:
                 connection.execute("DELETE FROM user_data WHERE user_id = ? AND key = ?", (user_id, key))
+        except sqlite3.Error as error:
+            raise readable(error) from None
+
+    def remove_user(self, user_id: str) -> None:
+        """Forget everything of one user."""
+        try:
+            with self._database.write() as connection:
+                connection.execute("DELETE FROM user_data WHERE user_id = ?", (user_id,))
         except sqlite3.Error as error:
             raise readable(error) from None
 

@@ -1,4 +1,7 @@
-"""Where a call comes from, as text for records. Never used to decide anything: the forwarded part can be forged."""
+"""Where a call comes from: as text for records, and as what attempts are counted by.
+
+What callers say about themselves can be forged, so it decides nothing, unless a trusted proxy has added it.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,25 @@ _UNWANTED = re.compile(r"[^A-Za-z0-9 .:,;_\-*@#%\[\]]")
 _LONGEST = 500
 
 
+def peer_address(scope: Scope) -> str:
+    """The other end of the connection."""
+    client = scope.get("client")
+    return str(client[0]) if client else "unknown"
+
+
+def counted_address(scope: Scope, trusted_proxies: str) -> str:
+    """Whose attempts are counted together: the peer, or whoever a trusted proxy says that it speaks for."""
+    peer = peer_address(scope)
+    if peer not in {part.strip() for part in trusted_proxies.split(",")}:
+        return peer
+    lines = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    last = lines[-1].decode("latin-1").rpartition(",")[2].strip() if lines else ""
+    return _UNWANTED.sub("", last)[:_LONGEST] or peer
+
+
 def source_address(scope: Scope, max_forwarded: int) -> str:
     """`203.0.113.5 (via 10.0.0.2)`: the peer, then up to `max_forwarded` X-Forwarded-For lines (swarm-core 2.8)."""
-    client = scope.get("client")
-    address = str(client[0]) if client else "unknown"
+    address = peer_address(scope)
     for value in _forwarded(scope["headers"], max_forwarded):
         address += f" (via {value})"
     return address if len(address) <= _LONGEST else address[:_LONGEST] + " (...)"

@@ -6,9 +6,11 @@ logged and becomes `internal_error`.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 from starlette.datastructures import URLPath
@@ -17,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from swarm.accounts.session import Session
-from swarm.api.address import source_address
+from swarm.api.address import counted_address, peer_address, source_address
 from swarm.api.binding import Argument, arguments_of, as_text, bind
 from swarm.api.body import announced_length, is_json_type, parse_object
 from swarm.api.problems import (
@@ -105,17 +107,10 @@ class Dispatch:
             return await _reply(send, INTERNAL_ERROR)
         except _ClientGone:
             return None
-        return await _reply(send, await self._answer(scope, headers, body))
-
-    async def _answer(self, scope: Scope, headers: Mapping[bytes, bytes], body: JsonObject) -> Problem:
-        """The answer to a POST, good or bad: status and body."""
         admitted = await self._admit(scope, headers, body)
         if isinstance(admitted, Problem):
-            return admitted
-        result = await _run(admitted)
-        if result is None:
-            return NO_RESULT
-        return result if isinstance(result, Problem) else Problem(200, result)
+            return await _reply(send, admitted)
+        return await _reply(send, await _answer(admitted), admitted.call.cookies)
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         websocket = WebSocket(scope, receive, send)
@@ -140,11 +135,22 @@ class Dispatch:
         admitted = await self._admit(scope, dict(reversed(scope["headers"])), body)
         if isinstance(admitted, Problem):
             return admitted
-        result = await _run(admitted, socket)
+        result = await self._converse(admitted, socket)
         if result is None or isinstance(result, Problem):
             return result
         await socket.send(result)
         return None
+
+    async def _converse(self, admitted: _Admitted, socket: JsonSocket) -> JsonObject | Problem | None:
+        """Run the handler for as long as the session lasts. Every message is a call of its own: it needs the right."""
+        session, route = admitted.call.session, admitted.bound.route
+        if session is None:
+            return await _run(admitted, socket)
+        socket.objection = partial(_objection, session, route)
+        loop = asyncio.get_running_loop()
+        with anyio.CancelScope() as scope, session.watched(lambda: loop.call_soon_threadsafe(scope.cancel)):
+            return await _run(admitted, socket)
+        return INVALID_SESSION
 
     async def _admit(self, scope: Scope, headers: Mapping[bytes, bytes], body: JsonObject) -> _Admitted | Problem:
         """Session, route, transport and permission, in the order that decides which problem is reported."""
@@ -162,8 +168,9 @@ class Dispatch:
             return NEEDS_WEBSOCKET if bound.route.websocket else NEEDS_HTTP
         if session is not None:
             self._note(session, bound.route)
-            if bound.route.permission is not None and not session.user.permits(bound.route.permission):
-                return LACKS_PERMISSION
+            problem = _refusal(session, bound.route)
+            if problem is not None:
+                return problem
         return _Admitted(bound, self._call(scope, headers, session, body))
 
     async def _session(self, headers: Mapping[bytes, bytes], body: JsonObject) -> Session | Problem:
@@ -183,13 +190,38 @@ class Dispatch:
             session.use(now)
 
     def _call(self, scope: Scope, headers: Mapping[bytes, bytes], session: Session | None, body: JsonObject) -> Call:
+        settings = self._state.settings
         return Call(
             state=self._state,
             session=session,
             body=body,
-            address=source_address(scope, self._state.settings.network.max_x_forwarded_for),
+            address=source_address(scope, settings.network.max_x_forwarded_for),
+            peer=peer_address(scope),
+            counted=counted_address(scope, settings.user_authorization.trusted_proxies),
             headers={name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()},
         )
+
+
+def _refusal(session: Session, route: Route) -> Problem | None:
+    """Why this session may not call the route now."""
+    if session.has_ended:
+        return INVALID_SESSION
+    if route.permission is not None and not session.user.permits(route.permission):
+        return LACKS_PERMISSION
+    return None
+
+
+def _objection(session: Session, route: Route) -> JsonObject | None:
+    problem = _refusal(session, route)
+    return None if problem is None else problem.message
+
+
+async def _answer(admitted: _Admitted) -> Problem:
+    """The answer to a POST, good or bad: status and body."""
+    result = await _run(admitted)
+    if result is None:
+        return NO_RESULT
+    return result if isinstance(result, Problem) else Problem(200, result)
 
 
 async def _run(admitted: _Admitted, *socket: JsonSocket) -> JsonObject | Problem | None:
@@ -227,7 +259,7 @@ async def _read(receive: Receive, length: int) -> bytes:
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def _reply(send: Send, answer: Problem) -> None:
+async def _reply(send: Send, answer: Problem, cookies: Iterable[str] = ()) -> None:
     try:
         data = dumps(answer.body)
     except TypeError:
@@ -238,6 +270,7 @@ async def _reply(send: Send, answer: Problem) -> None:
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(data)),
         (b"cache-control", b"no-store"),
+        *((b"set-cookie", cookie.encode("latin-1")) for cookie in cookies),
     ]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": data})

@@ -12,7 +12,7 @@ return None. `answers=` says what shape the answer has (see `shapes`); for socke
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NewType, Protocol, TypeAlias
 
 from swarm.access.permission import Permission
@@ -41,13 +41,20 @@ class SocketGone(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """Who calls, and the services a handler may use. `session` is None only in sessionless routes."""
+    """Who calls, and the services a handler may use. `session` is None only in sessionless routes.
+
+    `address`: for records. `peer`: the other end of the connection. `counted`: whose attempts are counted together.
+    `cookies`: values of Set-Cookie for the answer; a handler may add some.
+    """
 
     state: AppState
     session: Session | None
     body: JsonObject
     address: str
     headers: dict[str, str]
+    peer: str = ""
+    counted: str = ""
+    cookies: list[str] = field(default_factory=list)
 
     @property
     def caller(self) -> Session:

@@ -25,6 +25,7 @@ STATUS: Mapping[str, Shape] = MappingProxyType(
         "status": {"waiting_gens": int, "loading_models": int, "waiting_backends": int, "live_gens": int},
         "backend_status": {"status": str, "class": str, "message": str, "any_loading": bool},
         "supported_features": [str],
+        "notices?": [str],
     }
 )
 """What `GetCurrentStatus` answers and sockets are told (swarm-core 5.10)."""

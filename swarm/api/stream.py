@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import anyio
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -17,10 +19,14 @@ NORMAL_CLOSURE = 1000
 
 
 class JsonSocket:
-    """An accepted Starlette WebSocket as an `ApiSocket`. Several tasks may send; one may receive."""
+    """An accepted Starlette WebSocket as an `ApiSocket`. Several tasks may send; one may receive.
+
+    `objection`: asked after every message; what it returns is sent instead of passing the message on, and is the end.
+    """
 
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
+        self.objection: Callable[[], JsonObject | None] = lambda: None
 
     async def send(self, message: JsonObject, *, seconds: float = SEND_SECONDS) -> None:
         """Send one text frame. Raises SocketGone when the other side left, or took none of it for `seconds`."""
@@ -43,6 +49,10 @@ class JsonSocket:
             data = message.get("bytes") or b""
         if not data:
             raise BadInput("The message is empty.")
+        objection = self.objection()
+        if objection is not None:
+            await self.send(objection, seconds=ERROR_SECONDS)
+            raise SocketGone("The caller may not go on.")
         return await parse_object(data)
 
     async def close(self) -> None:

@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
+from swarm.backends.world import Nobody, Relations, World
 from swarm.jobs.events import BackendEvent
 from swarm.jobs.job import Job, ModelFile
 
@@ -63,11 +64,16 @@ class Backend(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class BackendContext:
-    """What a backend instance is handed when it is made: nothing global, nothing hidden."""
+    """What a backend instance is handed when it is made: nothing global, nothing hidden.
+
+    `world`: the server around it. `relations`: its place in the list, for kinds that add backends of their own.
+    """
 
     id: int
     data_dir: Path
     models_roots: tuple[Path, ...]
+    world: World = field(default_factory=World)
+    relations: Relations = field(default_factory=Nobody)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +122,8 @@ class BackendType:
     """A kind of backend. `settings` is a frozen dataclass type whose fields are made with `setting(...)`.
 
     `standard`: shown first in the add list. `fast`: starts in no time, so it need not wait for others to start.
-    `hidden`: not listed (the fake one of the tests); still usable by its id.
+    `hidden`: not listed (the fake one of the tests); still usable by its id. `remote`: it is somewhere else, so once
+    it has run it is tried again for ever when it does not answer.
     """
 
     id: str
@@ -127,3 +134,4 @@ class BackendType:
     standard: bool = True
     fast: bool = False
     hidden: bool = False
+    remote: bool = False

@@ -60,8 +60,11 @@ class Dispatcher:
         self._lines = Lines()
         self._loads = LoadLog()
         self._numbers = count()
+        self.paused = False
+        """Nothing is lent any more: the server is about to stop, and what waits will wait for the next start."""
         self._judged_revision = -1
         self._suspects: set[str] = set()
+        pool.waiting = lambda: len(self._lines)
         pool.on_change(self._review)
 
     def __len__(self) -> int:
@@ -155,7 +158,7 @@ class Dispatcher:
     def _release(self, instance: BackendInstance, user_id: str, seconds: float) -> None:
         instance.usages -= 1
         instance.works_alone = False
-        instance.last_used = self._clock()
+        instance.used(self._clock())
         self.device_time.end(user_id, seconds)
         self._pool.place_freed()
 
@@ -184,6 +187,9 @@ class Dispatcher:
         hopeful = [one for one in instances if (one.can_serve or one.is_coming) and refusal(demand, one) is None]
         if hopeful:
             return self._load_failure(demand, hopeful)
+        if any(one.may_grow for one in instances):
+            self._pool.starving = True
+            return None
         serving = [one for one in instances if one.can_serve]
         if serving:
             return Refused(no_match_sentence(filter(None, (refusal(demand, one) for one in serving))))
@@ -201,7 +207,7 @@ class Dispatcher:
 
     def _assign(self) -> None:
         """Lend free places and begin loads until nothing more can be done."""
-        while self._lines and (free := [one for one in self._pool.instances() if one.is_free]):
+        while self._lines and not self.paused and (free := [one for one in self._pool.instances() if one.is_free]):
             if not any(self._serve(waiter, free) for waiter in self._turns()):
                 return
 
@@ -240,7 +246,8 @@ class Dispatcher:
     def _lend(self, waiter: Waiter, instance: BackendInstance) -> None:
         instance.usages += 1
         instance.works_alone = waiter.demand.alone
-        instance.last_used = self._clock()
+        instance.used(self._clock())
+        self._pool.starving = False
         self.device_time.begin(waiter.user_id)
         self._settle(waiter, instance=instance)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import anyio
@@ -31,7 +32,7 @@ class BackendInstance:
     `reserved`: it is about to be shut down, so no new jobs; `leaving`: and it will not come back by itself.
     `works_alone`: the job inside must have no company. `loading_model`: it is reserved for making this model current.
     `hold_until`: steady seconds until which a model that is still wanted is not swapped out. `message`: why it is
-    errored or waiting again.
+    errored or waiting again. `parent`: the backend that brought this one along; None for one of the file.
     """
 
     def __init__(
@@ -59,15 +60,43 @@ class BackendInstance:
         self.lock = anyio.Lock()
         self.starting: anyio.CancelScope | None = None
         self.settled = anyio.Event()
+        self.parent: BackendInstance | None = None
 
     def __str__(self) -> str:
         return f"Backend {self.id} ({self.title or self.type.label})"
+
+    def ancestors(self) -> Iterator[BackendInstance]:
+        """Its parent, the parent of that, and so on."""
+        above = self.parent
+        while above is not None:
+            yield above
+            above = above.parent
+
+    def used(self, now: float) -> None:
+        """Work began or ended here, which is work for those above as well."""
+        self.last_used = now
+        for one in self.ancestors():
+            one.last_used = now
+
+    @property
+    def can_load_models(self) -> bool:
+        """False for one that only looks after others."""
+        return bool(getattr(self.backend, "can_load_models", True))
+
+    @property
+    def may_grow(self) -> bool:
+        """It can still bring a first backend along, so jobs that nobody can take wait for that."""
+        return self.status is BackendStatus.RUNNING and bool(getattr(self.backend, "may_grow", False))
 
     @property
     def can_serve(self) -> bool:
         """It runs and takes jobs, though perhaps not right now."""
         return (
-            self.status is BackendStatus.RUNNING and self.enabled and not self.reserved and self.backend.max_usages > 0
+            self.status is BackendStatus.RUNNING
+            and self.enabled
+            and not self.reserved
+            and self.backend.max_usages > 0
+            and self.can_load_models
         )
 
     @property

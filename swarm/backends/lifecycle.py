@@ -19,6 +19,7 @@ RESTART_SECONDS = 2.0
 SHUTTING_DOWN = "Backend handler is shutting down."
 _MAX_RESTART_SECONDS = 60.0
 _STEADY_SECONDS = 60.0
+_IDLE_SECONDS = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -83,15 +84,29 @@ class Lifecycle:
         try:
             with scope:
                 await anyio.sleep(delay)
-                for failures in range(1, self.max_init_attempts + 2):
-                    if await self._try_start(instance):
-                        return
-                    if failures <= self.max_init_attempts:
-                        await anyio.sleep(self._retry_seconds)
-                self._set_status(instance, BackendStatus.ERRORED)
+                failures = 0
+                while not await self._try_start(instance):
+                    failures += 1
+                    if failures > self.max_init_attempts:
+                        self._give_up(instance)
+                        if not _is_tireless(instance):
+                            return
+                    await anyio.sleep(self._pause(instance, failures))
         finally:
             instance.starting = None
             instance.settled.set()
+
+    def _give_up(self, instance: BackendInstance) -> None:
+        """Nobody waits for it any longer; one that is tireless is still tried now and then."""
+        if instance.status is not BackendStatus.IDLE:
+            self._set_status(instance, BackendStatus.ERRORED)
+
+    def _pause(self, instance: BackendInstance, failures: int) -> float:
+        """Seconds until the next attempt: growing for what is somewhere else, up to a minute."""
+        if not _is_tireless(instance):
+            return self._retry_seconds
+        most = _IDLE_SECONDS if _may_idle(instance) else _MAX_RESTART_SECONDS
+        return float(min(most, self._retry_seconds * 2.0 ** min(failures - 1, 10)))
 
     async def _try_start(self, instance: BackendInstance) -> bool:
         if instance.type.fast:
@@ -102,12 +117,15 @@ class Lifecycle:
     async def _start_fresh(self, instance: BackendInstance) -> bool:
         """One attempt with a fresh backend; True when it runs."""
         backend = instance.backend = self._make(instance)
-        self._set_status(instance, BackendStatus.LOADING)
+        is_quiet = instance.status in (BackendStatus.IDLE, BackendStatus.ERRORED)
+        if not is_quiet:
+            self._set_status(instance, BackendStatus.LOADING)
         result = await attempt(backend.start(lambda sentence: self._lost(instance, backend, sentence)), str(instance))
         if isinstance(result, Problem):
             instance.message = result.sentence
             await attempt(backend.stop(), str(instance))
-            self._set_status(instance, BackendStatus.WAITING)
+            if not is_quiet:
+                self._set_status(instance, BackendStatus.IDLE if _may_idle(instance) else BackendStatus.WAITING)
             return False
         instance.boots += 1
         instance.up_since = anyio.current_time()
@@ -122,7 +140,7 @@ class Lifecycle:
             return
         logger.error("%s is gone: %s", instance, sentence)
         instance.message = sentence
-        if instance.reserved or not getattr(instance.settings, "auto_restart", True):
+        if instance.parent is not None or instance.reserved or not getattr(instance.settings, "auto_restart", True):
             self._set_status(instance, BackendStatus.ERRORED)  # whoever reserved it is about to start it anew
             return
         was_steady = anyio.current_time() - instance.up_since > _STEADY_SECONDS
@@ -137,3 +155,12 @@ class Lifecycle:
     def _set_status(self, instance: BackendInstance, status: BackendStatus) -> None:
         instance.status = status
         self._changed()
+
+
+def _may_idle(instance: BackendInstance) -> bool:
+    return bool(getattr(instance.settings, "allow_idle", False)) and instance.parent is None
+
+
+def _is_tireless(instance: BackendInstance) -> bool:
+    """One that is somewhere else and has run, or may be away by its settings, is never given up."""
+    return instance.parent is None and (_may_idle(instance) or (instance.type.remote and instance.boots > 0))

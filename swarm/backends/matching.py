@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from swarm.backends.instance import BackendInstance
 from swarm.features.swarm import EXACT_BACKEND_ID, INTERNAL_BACKEND_TYPE, NO_LOAD_MODELS
-from swarm.jobs.job import Job
+from swarm.jobs.job import Job, ModelFile
 
 NO_BACKENDS = "No backends available!"
 _NO_MATCH = "No backends match the settings of the request given!"
+_EMBEDDING = "embedding:"
 _NEVER_BLOCKING = frozenset({"sd3", "flux-dev", "text2video", "cascade", "sdxl", "text2audio"})
 
 
@@ -20,7 +21,8 @@ class Demand:
 
     `model`: name with extension, None for any. `flags`: feature flags that may block. `backend_type`, `backend_id`:
     empty when the request does not narrow them. `loads`: whether the model may be loaded for it. `alone`: it must have
-    a backend for itself, for it was there when one went away.
+    a backend for itself, for it was there when one went away. `others`: (set, name) of the models its parameters name
+    besides. `elsewhere`: a model of the job that is not on this machine. `params`: ids of the parameters that are set.
     """
 
     model: str | None
@@ -30,6 +32,10 @@ class Demand:
     backend_id: str
     loads: bool
     alone: bool
+    others: tuple[tuple[str, str], ...] = ()
+    embeddings: tuple[str, ...] = ()
+    elsewhere: str = ""
+    params: frozenset[str] = frozenset()
 
 
 def demand_of(job: Job, needs: frozenset[str], *, alone: bool = False) -> Demand:
@@ -43,7 +49,31 @@ def demand_of(job: Job, needs: frozenset[str], *, alone: bool = False) -> Demand
         backend_id=str(job.input.get(EXACT_BACKEND_ID) if job.input.has(EXACT_BACKEND_ID) else ""),
         loads=not job.input.get(NO_LOAD_MODELS),
         alone=alone,
+        others=tuple(_others(job)),
+        embeddings=tuple(name.removeprefix(_EMBEDDING) for name in job.files if name.startswith(_EMBEDDING)),
+        elsewhere=next((file.name for file in _files(job) if file.remote), ""),
+        params=frozenset(job.input),
     )
+
+
+def _files(job: Job) -> Iterator[ModelFile]:
+    yield from (job.model,) if job.model is not None else ()
+    yield from (lora.file for lora in job.loras)
+    yield from job.parts.values()
+    yield from job.files.values()
+
+
+def _others(job: Job) -> Iterator[tuple[str, str]]:
+    """(set, name) of the models that the request names besides the main one, as far as backends list such sets."""
+    for param_id in job.input:
+        if param_id in ("refinermodel", "videomodel", "videoswapmodel", "segmentmodel"):
+            yield "Stable-Diffusion", str(job.input.values[param_id])
+        elif param_id in ("vae", "refinervae"):
+            yield "VAE", str(job.input.values[param_id])
+        elif param_id in ("clipgmodel", "cliplmodel", "t5xxlmodel"):
+            yield "Clip", str(job.input.values[param_id])
+        elif param_id.startswith("controlnet") and param_id.endswith("model"):
+            yield "ControlNet", str(job.input.values[param_id])
 
 
 def refusal(demand: Demand, instance: BackendInstance) -> str | None:
@@ -53,25 +83,45 @@ def refusal(demand: Demand, instance: BackendInstance) -> str | None:
     """
     if demand.backend_type and demand.backend_type != instance.type.id.lower():
         return "Specific backend type requested in advanced parameters did not match"
-    if demand.backend_id and demand.backend_id != str(instance.id):
+    if demand.backend_id and demand.backend_id not in {str(one.id) for one in (instance, *instance.ancestors())}:
         return "Specific backend ID# requested in advanced parameters did not match"
     features = instance.backend.features
     missing = sorted(demand.flags - features) if features or instance.can_serve else ()
     if missing:
         return f"Request requires flag '{missing[0]}' which is not present on the backend"
-    return _missing_model(demand, instance)
+    return _missing_model(demand, instance) or _own_reason(demand, instance)
 
 
 def _missing_model(demand: Demand, instance: BackendInstance) -> str | None:
     known = instance.backend.model_names
     if known is None:
+        if demand.elsewhere and instance.can_serve:
+            return f"Request requires model '{demand.elsewhere}' but the backend does not have that model"
         return None
     models = known.get("Stable-Diffusion")
     if models is not None and demand.model is not None and not _has(models, demand.model):
         return f"Request requires model '{demand.model}' but the backend does not have that model"
+    for subtype, name in demand.others:
+        listed = known.get(subtype)
+        if listed is not None and not _has(listed, name):
+            return f"Request requires model '{name}' but the backend does not have that model"
     loras = known.get("LoRA")
     lost = next((name for name in demand.loras if loras is not None and not _has(loras, name)), None)
-    return None if lost is None else f"Request requires LoRA '{lost}' but the backend does not have that LoRA"
+    if lost is not None:
+        return f"Request requires LoRA '{lost}' but the backend does not have that LoRA"
+    return _missing_embedding(demand, known)
+
+
+def _own_reason(demand: Demand, instance: BackendInstance) -> str | None:
+    """What only this kind of backend cannot do."""
+    refuses: Callable[[frozenset[str]], str | None] | None = getattr(instance.backend, "refuses", None)
+    return refuses(demand.params) if refuses is not None and instance.can_serve else None
+
+
+def _missing_embedding(demand: Demand, known: Mapping[str, frozenset[str]]) -> str | None:
+    listed = known.get("Embedding")
+    lost = next((name for name in demand.embeddings if listed is not None and not _has(listed, name)), None)
+    return None if lost is None else f"Request requires embedding '{lost}' but the backend does not have that embedding"
 
 
 def _has(names: Collection[str], name: str) -> bool:

@@ -17,9 +17,11 @@ from swarm.backends.backend import Backend, BackendContext, BackendStatus, Backe
 from swarm.backends.guard import attempt
 from swarm.backends.instance import BackendInstance
 from swarm.backends.lifecycle import RESTART_SECONDS, RETRY_SECONDS, Lifecycle
+from swarm.backends.relations import Kin
 from swarm.backends.settings import changed, to_json
 from swarm.backends.status import backend_status, supported_features
 from swarm.backends.store import Record, read_records, set_aside, write_records
+from swarm.backends.world import World
 from swarm.base.errors import NotFound, Refused, UserError
 from swarm.base.json import JsonObject
 from swarm.base.registry import Registry
@@ -49,11 +51,15 @@ class BackendPool:
         defaults: Sequence[tuple[str, Mapping[str, Any]]] = (),
         retry_seconds: float = RETRY_SECONDS,
         restart_seconds: float = RESTART_SECONDS,
+        world: World | None = None,
     ) -> None:
         self.types = types
         self.clock = clock
         self.closing = False
         self.revision = 0
+        self.waiting: Callable[[], int] = int
+        self.starving = False
+        self._world = world or World()
         self._file = file
         self._data_dir = data_dir
         self._models_roots = tuple(models_roots)
@@ -68,6 +74,7 @@ class BackendPool:
         self._instances: dict[int, BackendInstance] = {}
         self._strangers: list[Record] = []
         self._next_id = 0
+        self._next_child = -1
         self._listeners: list[Callable[[], None]] = []
         self._saving = anyio.Lock()
         self._status: JsonObject | None = None
@@ -192,8 +199,34 @@ class BackendPool:
         return instance
 
     def _make(self, backend_id: int, type: BackendType, settings: Any) -> Backend:
-        context = BackendContext(id=backend_id, data_dir=self._data_dir, models_roots=self._models_roots)
+        context = BackendContext(
+            id=backend_id,
+            data_dir=self._data_dir,
+            models_roots=self._models_roots,
+            world=self._world,
+            relations=Kin(self, backend_id),
+        )
         return type.make(context, settings)
+
+    def add_child(self, parent_id: int, type: BackendType, settings: Any, title: str) -> BackendInstance:
+        """A backend that lives as long as the one that brings it along, and is not in the file."""
+        parent = self.find(parent_id)
+        backend_id, self._next_child = self._next_child, self._next_child - 1
+        backend = self._make(backend_id, type, settings)
+        instance = BackendInstance(backend_id, type, settings, title=title, enabled=True, backend=backend)
+        instance.parent = parent
+        self._instances[backend_id] = instance
+        self._life.begin(instance)
+        return instance
+
+    def drop_child(self, instance: BackendInstance) -> None:
+        """Take such a backend out; the jobs inside go on or fail by themselves."""
+        if self._instances.get(instance.id) is instance:
+            instance.reserved = instance.leaving = True
+            del self._instances[instance.id]
+            if self._life.group is not None:
+                self.spawn(self._life.take_down, instance)
+            self.status_changed()
 
     async def stop(self) -> None:
         """Refuse new work, give busy backends a few seconds, and stop them all."""
@@ -223,7 +256,7 @@ class BackendPool:
 
     async def edit(self, backend_id: int, settings: Mapping[str, Any], title: str, new_id: int = -1) -> BackendInstance:
         """Change a backend once it is free, and start it anew. `new_id` -1 keeps its id."""
-        instance = self.find(backend_id)
+        instance = self._own(backend_id)
         if new_id not in (-1, backend_id) and (new_id < 0 or self._is_taken(new_id)):
             raise Refused(f"Backend ID {new_id} is already in use.")
         fresh = changed(instance.settings, settings)
@@ -242,11 +275,19 @@ class BackendPool:
     def _is_taken(self, backend_id: int) -> bool:
         return backend_id in self._instances or any(record.id == backend_id for record in self._strangers)
 
+    def _own(self, backend_id: int) -> BackendInstance:
+        """One of the file, which administrators may change."""
+        instance = self.find(backend_id)
+        if instance.parent is not None:
+            raise Refused(f"Backend {backend_id} came with another one: change backend {instance.parent.id} instead.")
+        return instance
+
     async def delete(self, backend_id: int) -> bool:
         """Remove a backend once it is free; False when there was none."""
         instance = self._instances.get(backend_id)
         if instance is None:
             return False
+        self._own(backend_id)
         instance.leaving = True
         async with self._withdrawn(instance):
             instance.enabled = False
@@ -256,7 +297,7 @@ class BackendPool:
 
     async def toggle(self, backend_id: int, enabled: bool) -> bool:
         """Switch a backend on or off once it is free; False when it was so already."""
-        instance = self.find(backend_id)
+        instance = self._own(backend_id)
         if instance.enabled == enabled:
             return False
         instance.leaving = not enabled
@@ -267,7 +308,8 @@ class BackendPool:
 
     async def restart(self, backend: str = "all") -> int:
         """Stop and start again those that run or have failed, each once it is free; returns how many."""
-        wanted = [one for one in self._named(backend) if one.status in (BackendStatus.RUNNING, BackendStatus.ERRORED)]
+        states = (BackendStatus.RUNNING, BackendStatus.ERRORED)
+        wanted = [one for one in self._named(backend) if one.status in states and one.parent is None]
         async with anyio.create_task_group() as group:
             for instance in wanted:
                 group.start_soon(self._restart_one, instance)
@@ -321,6 +363,7 @@ class BackendPool:
                 settings=to_json(one.settings, masked=False),
             )
             for one in self.instances()
+            if one.parent is None
         ]
         try:
             async with self._saving:

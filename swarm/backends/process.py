@@ -104,6 +104,8 @@ class EngineProcess:
     async def start(self) -> Ready:
         """Spawn and wait until it can take jobs. Raises BackendError with a sentence when it cannot start."""
         self._ready = asyncio.get_running_loop().create_future()
+        # When the start is given up, nobody asks any more how it went.
+        self._ready.add_done_callback(lambda ready: None if ready.cancelled() else ready.exception())
         # The one owner of the process: everything that reads from it lives inside, and stop() waits for it.
         self._owner = asyncio.create_task(self._own())
         try:

@@ -47,10 +47,13 @@ def backend_object(instance: BackendInstance, now: float, *, full: bool = False)
         "max_usages": instance.backend.max_usages,
         "seconds_since_used": since,
         "time_since_used": time_since(since) if instance.last_used else "Never",
-        "can_load_models": True,
+        "can_load_models": instance.can_load_models,
     }
     if full:
         body["current_model"] = instance.backend.current_model
+    route = getattr(instance.backend, "route", ())
+    if route:
+        body["servers"] = list(route)
     if instance.message:
         body["message"] = instance.message
     return body

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -23,6 +24,24 @@ def write_whole(path: Path, data: bytes) -> None:
         with unfinished.open("xb") as file:
             file.write(data)
             file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+@contextmanager
+def place_whole(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write a file to; at the end of the block it takes its place, complete and lasting.
+
+    An error in the block removes it. Raises OSError.
+    """
+    unfinished = _unfinished(path)
+    try:
+        yield unfinished
+        with unfinished.open("rb") as file:
             os.fsync(file.fileno())
         unfinished.replace(path)
     except BaseException:

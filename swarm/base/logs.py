@@ -8,7 +8,10 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import count
+
+from swarm.base.json import Json, dumps
 
 VERBOSE = 5
 INIT = 25
@@ -82,7 +85,7 @@ class LogBuffer(logging.Handler):
         text = record.getMessage()
         if record.exc_info and record.exc_info[0] is not None:
             text += "\n" + self._traces.formatException(record.exc_info)
-        text, level = redacted(text), _level_name(record.levelno)
+        text, level = redacted(text), level_name(record.levelno)
         with self._writing:
             self._last = next(self._numbers)
             self._lines[level].append(LogLine(sequence=self._last, time=record.created, level=level, text=text))
@@ -107,7 +110,7 @@ class _OneLine(logging.Formatter):
         return super().formatMessage(record)
 
 
-def _level_name(number: int) -> str:
+def level_name(number: int) -> str:
     """The most important of our levels that `number` reaches."""
     reached = [level for level in LEVELS if number >= _LEVELS[level.lower()]]
     return reached[-1] if reached else LEVELS[0]
@@ -118,12 +121,28 @@ def level_of(name: str) -> int:
     return _LEVELS[name.lower()]
 
 
-def set_up_logging(level: str) -> LogBuffer:
+class JsonLine(logging.Formatter):
+    """A line as one JSON object: `time` (UTC), `level`, `logger`, `message`, and `trace` where an error has one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Json] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": level_name(record.levelno),
+            "logger": record.name,
+            "message": redacted(record.getMessage()),
+        }
+        if record.exc_info and record.exc_info[0] is not None:
+            line["trace"] = redacted(self.formatException(record.exc_info))
+        return dumps(line).decode()
+
+
+def set_up_logging(level: str, *, json_lines: bool = False) -> LogBuffer:
     """Send all lines of at least `level` to standard error; returns the buffer, which keeps all of our own lines."""
     logging.addLevelName(VERBOSE, "VERBOSE")
     logging.addLevelName(INIT, "INIT")
     console = _Console()
-    console.setFormatter(_OneLine("{asctime} [{levelname}] {message}", "%H:%M:%S", style="{"))
+    text = _OneLine("{asctime} [{levelname}] {message}", "%H:%M:%S", style="{")
+    console.setFormatter(JsonLine() if json_lines else text)
     buffer = LogBuffer()
     logging.getLogger().handlers[:] = [console, buffer]
     for name in _OWN_LOGGERS:

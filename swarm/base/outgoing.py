@@ -30,6 +30,7 @@ BLOCKED = "blocked_address"
 _PORTS = (None, 80, 443)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _SECRET = ("authorization", "cookie")
+_METADATA = frozenset({ip_address("fd00:ec2::254"), ip_address("100.100.100.200"), ip_address("192.0.0.192")})
 _NAT64 = IPv6Network("64:ff9b::/96")
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|[0-9a-f:.]+", re.ASCII)
 
@@ -43,6 +44,14 @@ def is_public(address: Address) -> bool:
         if inner is not None:
             return is_public(inner)
     return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+def is_machine(address: Address) -> bool:
+    """Whether an address may be somebody's machine: not link-local, where clouds keep their secrets, nor a group's."""
+    inner = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    if inner is not None:
+        return is_machine(inner)
+    return not (address.is_link_local or address.is_multicast or address.is_unspecified or address in _METADATA)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +110,65 @@ class Outgoing:
                 may_go = None if hosts is None else (*hosts, *redirect_hosts)
         raise Refused("Failed to download URL: it redirects too often.")
 
+    async def post(
+        self, url: str, data: bytes, *, headers: Mapping[str, str], seconds: float, local: Sequence[str] = ()
+    ) -> int:
+        """POST, without following redirects; the status. `local`: hosts (`name` or `name:port`, exactly) that the owner
+        of this server allows on any address and port.
+
+        Raises BadInput or Refused with a sentence; TimeoutError, OSError when the network fails.
+        """
+        parts = split_url(url)
+        is_local = _is_named(parts, local)
+        if not is_local:
+            self._checked(url, None)
+        guarded = _Guarded(_anywhere if is_local else self._allowed)
+        sent = {"user-agent": "Swarm", "content-length": str(len(data)), **headers}
+        timeout = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), seconds)}
+        with anyio.fail_after(seconds), _NetworkErrors():
+            async with (
+                httpcore2.AsyncConnectionPool(network_backend=guarded) as pool,
+                pool.stream("POST", url, headers=list(sent.items()), content=data, extensions=timeout) as response,
+            ):
+                return response.status
+
+    async def exchange(
+        self, method: str, url: str, data: bytes, *, headers: Mapping[str, str], seconds: float, most: int
+    ) -> tuple[int, bytes]:
+        """One request to a machine that the owner of this server has named, so private addresses are allowed; those
+        that are nobody's machine are not. No redirects; (status, body). `most`: bytes of body.
+
+        Raises BadInput or Refused with a sentence; TimeoutError, OSError when the network fails.
+        """
+        split_url(url)
+        sent = {"user-agent": "Swarm", "content-length": str(len(data)), **headers}
+        timeout = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), seconds)}
+        body = bytearray()
+        with anyio.fail_after(seconds), _NetworkErrors():
+            async with (
+                httpcore2.AsyncConnectionPool(network_backend=_Guarded(is_machine)) as pool,
+                pool.stream(method, url, headers=list(sent.items()), content=data, extensions=timeout) as response,
+            ):
+                async for chunk in response.aiter_stream():
+                    body += chunk
+                    if len(body) > most:
+                        raise Refused(f"The answer is larger than {most // 1_000_000} MB.")
+                return response.status, bytes(body)
+
+    async def place(self, url: str) -> tuple[str, int]:
+        """(address, port) to connect to for a URL as `exchange` would, for clients that connect by themselves.
+
+        Raises BadInput or Refused with a sentence; OSError when the name leads nowhere.
+        """
+        parts = split_url(url)
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        addresses = await to_thread(_resolve, host, port)
+        if not addresses:
+            raise ConnectionError(f"The host '{host}' cannot be found.")
+        if not all(is_machine(address) for address in addresses):
+            raise Refused(f"The host '{host}' is not a machine that can be asked.", error_id=BLOCKED)
+        return str(addresses[0]), port
+
     def _checked(self, url: str, hosts: Sequence[str] | None) -> SplitResult:
         parts = split_url(url)
         if self._ports is not None and parts.port not in self._ports:
@@ -126,6 +194,16 @@ def split_url(url: str) -> SplitResult:
     if odd or parts.scheme not in ("http", "https") or "@" in parts.netloc or not _HOST.fullmatch(host):
         raise BadInput("Invalid URL.")
     return parts
+
+
+def _anywhere(address: Address) -> bool:
+    return True
+
+
+def _is_named(parts: SplitResult, names: Sequence[str]) -> bool:
+    host = (parts.hostname or "").lower()
+    mine = {host, f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"}
+    return not mine.isdisjoint(name.strip().lower() for name in names)
 
 
 def is_host_of(host: str, allowed: Iterable[str]) -> bool:
@@ -202,4 +280,4 @@ class _NetworkErrors:
             raise ConnectionError(str(error) or "The connection broke.") from error
 
 
-__all__ = ["BLOCKED", "Answer", "Outgoing", "Policy", "is_host_of", "is_public", "split_url"]
+__all__ = ["BLOCKED", "Answer", "Outgoing", "Policy", "is_host_of", "is_machine", "is_public", "split_url"]

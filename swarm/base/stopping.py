@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 
 import anyio
@@ -19,18 +19,47 @@ _log = logging.getLogger(__name__)
 _WORDS: Mapping[bool, str] = MappingProxyType({False: "stop", True: "restart"})
 
 
+class Leaving:
+    """What has to be done between the wish that the server ends and its end. The app says what, its program when."""
+
+    def __init__(self) -> None:
+        self._steps: list[Callable[[], Awaitable[None]]] = []
+        self.begun = False
+
+    def before_the_end(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Have `step` done first."""
+        self._steps.append(step)
+
+    async def run(self) -> None:
+        """Do all of it, once."""
+        if not self.begun:
+            self.begun = True
+            for step in self._steps:
+                await step()
+
+
 class Stopping:
     """`stop(restart)` is given by whoever runs the server; None when that cannot be asked to end."""
 
     def __init__(
-        self, stop: Callable[[bool], None] | None, clock: Callable[[], float], *, control_minutes: float = 0.0
+        self,
+        stop: Callable[[bool], None] | None,
+        clock: Callable[[], float],
+        control_minutes: float = 0.0,
+        leaving: Leaving | None = None,
     ) -> None:
         """`control_minutes`: the server ends when `control` was not called for that long; 0 for never."""
+        self.leaving = leaving or Leaving()
         self._stop = stop
         self._clock = clock
         self._control_seconds = control_minutes * 60
         self._controlled = clock()
-        self.is_asked = False
+        self._asked = False
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether the server is about to end."""
+        return self._asked or self.leaving.begun
 
     def ask(self, *, restart: bool = False) -> None:
         """End half a second from now, as SIGTERM does, and start again if so wanted. On the event loop.
@@ -39,7 +68,7 @@ class Stopping:
         """
         if self._stop is None:
             raise Refused(f"Another program runs this server, and only that can {_WORDS[restart]} it.")
-        self.is_asked = True
+        self._asked = True
         asyncio.get_running_loop().call_later(GRACE_SECONDS, self._stop, restart)
 
     def control(self) -> None:

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
-from itertools import islice
+from itertools import chain, islice
 from math import inf
 from pathlib import Path
 from types import MappingProxyType
@@ -58,6 +58,7 @@ class Catalog:
         self._hashes: dict[str, tuple[str, str]] = {}
         self._unread: dict[Path, Found] = {}
         self._shelves: Mapping[str, Shelf] = {one.id: MappingProxyType({}) for one in SETS}
+        self._borrowed: Mapping[str, Sequence[ModelEntry]] = {}
         kinds = "\n".join(sorted(architectures))
         self._stamp_prefix = f"{_RECORDS}:{sha256(kinds.encode()).hexdigest()[:12]}:"
         self.refreshed_at = 0.0
@@ -124,6 +125,7 @@ class Catalog:
             width=entry.width,
             height=entry.height,
             latent_space=entry.latent_space,
+            remote=entry.is_remote,
         )
 
     def known_hash(self, entry: ModelEntry) -> str | None:
@@ -134,7 +136,7 @@ class Catalog:
     def model_hash(self, entry: ModelEntry) -> str | None:
         """`0x` and the SHA-256 of the tensor data, remembered; None for formats without. Blocking, may take long."""
         known = self.known_hash(entry)
-        if known is not None or entry.problem is not None or entry.is_folder:
+        if known is not None or entry.problem is not None or entry.is_folder or entry.is_remote:
             return known
         with self._hashing:
             known = self.known_hash(entry)
@@ -159,6 +161,21 @@ class Catalog:
         """Forget what was learnt about files, and open all of them again. Blocking."""
         self._cache.clear()
         self.refresh()
+
+    def lend(self, lender: str, models: Sequence[ModelEntry]) -> None:
+        """The models that another machine has, in place of those it had before; ours win a name that both have."""
+        self._borrowed = {**self._borrowed, lender: tuple(models)}
+        self._shelves = self._with_borrowed(self._shelves)
+
+    def _with_borrowed(self, shelves: Mapping[str, Shelf]) -> Mapping[str, Shelf]:
+        """What lies on these shelves here, and what others have besides."""
+        full = {
+            subtype: {name: entry for name, entry in shelf.items() if not entry.is_remote}
+            for subtype, shelf in shelves.items()
+        }
+        for one in chain.from_iterable(self._borrowed.values()):
+            full.setdefault(one.subtype, {}).setdefault(one.name, one)
+        return {subtype: MappingProxyType(_sorted(shelf)) for subtype, shelf in full.items()}
 
     def refresh(self, *, patience: float = inf) -> None:
         """Look at the disk again; only files that changed are opened. Blocking; one at a time.
@@ -186,7 +203,7 @@ class Catalog:
                 shelves[one.subtype][one.name] = self._entry(one, examined)
             self._remember(learnt, gone=sorted(set(known) - {str(one.path) for one in found}))
             self._hashes = self._cache.hashes()
-            self._shelves = {subtype: MappingProxyType(_sorted(shelf)) for subtype, shelf in shelves.items()}
+            self._shelves = self._with_borrowed(shelves)
             self._unread = unread
             self.refreshed_at = self._clock()
 

@@ -28,7 +28,7 @@ from swarm.catalog.headers import read_file_header
 from swarm.catalog.model import ModelEntry
 from swarm.catalog.scan import PREVIEWS, SIDECARS
 from swarm.catalog.sets import LEGACY, NATIVE, extension, stem
-from swarm.catalog.trash import Trash
+from swarm.catalog.trash import Trash, Trashed
 from swarm.catalog.wire import PLACEHOLDER
 
 logger = logging.getLogger(__name__)
@@ -59,6 +59,9 @@ class ModelEdit:
     is_negative_embedding: bool = False
     lora_default_weight: str = ""
     lora_default_confinement: str = ""
+
+
+REMOTE = "This model is on another machine; it can be changed there."
 
 
 class ModelEditor:
@@ -115,6 +118,21 @@ class ModelEditor:
             self._changed()
             return id
 
+    def deleted(self) -> list[Trashed]:
+        """Deleted models that can be restored, the latest first."""
+        return self._trash.listed(self._catalog.roots)
+
+    def restore(self, id: str) -> None:
+        """Put a deleted model back where it was. Raises NotFound, BadInput when its place is taken."""
+        with self._changing:
+            if id not in {one.id for one in self.deleted()}:
+                raise NotFound("There is nothing like that in the trash.")
+            try:
+                self._trash.restore(id)
+            except OSError as error:
+                raise BadInput(f"The model cannot be restored: {error.strerror or error}.") from None
+            self._changed()
+
     def headers(self, subtype: str, name: str) -> JsonObject:
         """The header as JSON, `__metadata__` included. `name`: with its extension. Raises NotFound, BadInput."""
         entry = self._exact(subtype, name)
@@ -129,6 +147,8 @@ class ModelEditor:
         entry = self._catalog.find(subtype, name)
         if entry is None:
             raise NotFound("Model not found.")
+        if entry.is_remote:
+            raise BadInput(REMOTE)
         return entry
 
     def _exact(self, subtype: str, name: str) -> ModelEntry:

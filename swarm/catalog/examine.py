@@ -46,6 +46,10 @@ class Examined:
         return Examined(family=content["family"], problem=content["problem"], info=ModelInfo(**info), preview=None)
 
 
+LISTED = Examined(family=None, problem=None, info=ModelInfo(), preview=None)
+"""What is known of a file that nobody has looked into yet."""
+
+
 def examine(found: Found, architectures: Mapping[str, Architecture]) -> Examined:
     """Never raises for what is in the file; unreadable files get a problem as well."""
     ending = extension(found.name) if not found.is_folder else ""

@@ -57,6 +57,7 @@ class ModelEntry:
     problem: str | None = None
     preview_file: Path | None = None
     is_folder: bool = False
+    is_remote: bool = False
 
     @property
     def stamp(self) -> str:

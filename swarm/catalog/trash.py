@@ -12,6 +12,7 @@ import re
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,26 @@ logger = logging.getLogger(__name__)
 _NOTE = "origin.json"
 _FILES = "files"
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9]{1,6}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trashed:
+    """One deletion. `time`: unix seconds. `origins`: where the files were; the model itself first."""
+
+    id: str
+    time: int
+    origins: tuple[Path, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """File names, without their folders."""
+        return tuple(origin.name for origin in self.origins)
+
+    def is_below(self, folders: Sequence[Path]) -> bool:
+        """Whether all of it came from these folders."""
+        return bool(self.origins) and all(
+            any(origin.is_relative_to(folder) for folder in folders) for origin in self.origins
+        )
 
 
 class Trash:
@@ -62,6 +83,22 @@ class Trash:
         if not self._folder.is_dir():
             return []
         return sorted(each.name for each in self._folder.iterdir() if (each / _NOTE).is_file())
+
+    def listed(self, below: Sequence[Path]) -> list[Trashed]:
+        """What was deleted from these folders and can be restored, the latest first."""
+        found = (self._trashed(id) for id in reversed(self.ids()))
+        return [one for one in found if one is not None and one.is_below(below)]
+
+    def _trashed(self, id: str) -> Trashed | None:
+        """None when its note cannot be read."""
+        try:
+            note: Any = loads((self._folder / id / _NOTE).read_bytes())
+            origins = tuple(Path(origin) for origin in note["files"].values())
+            moment = datetime.strptime(id[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
+        except (OSError, BadInput, KeyError, TypeError, AttributeError, ValueError) as error:
+            logger.warning("The note of %s in the trash cannot be read: %s", id, error)
+            return None
+        return Trashed(id=id, time=int(moment.timestamp()), origins=origins)
 
     def restore(self, id: str) -> list[Path]:
         """Move everything back to where it was. Raises NotFound, BadInput when something else is there now, OSError."""

@@ -19,7 +19,7 @@ from swarm.base.atomic import make_folder, write_whole
 from swarm.base.errors import BadInput, NotFound
 from swarm.base.paths import clean_file_name, under
 from swarm.catalog.files import remove_empty_folders
-from swarm.catalog.trash import Trash
+from swarm.catalog.trash import Trash, Trashed
 from swarm.media.formats import thumbnail
 from swarm.media.image import Picture
 from swarm.params.matching import best_match
@@ -153,6 +153,22 @@ class WildcardStore:
             except OSError as error:
                 raise BadInput(f"The wildcard list cannot be deleted: {error.strerror or error}.") from None
             remove_empty_folders(wildcard.path.parent, self._folder)
+            self.edit_id += 1
+            self._read()
+
+    def deleted(self) -> list[Trashed]:
+        """Deleted lists that can be restored, the latest first."""
+        return self._trash.listed([self._folder])
+
+    def restore(self, id: str) -> None:
+        """Put a deleted list back where it was. Raises NotFound, BadInput when its place is taken."""
+        with self._editing:
+            if id not in {one.id for one in self.deleted()}:
+                raise NotFound("There is nothing like that in the trash.")
+            try:
+                self._trash.restore(id)
+            except OSError as error:
+                raise BadInput(f"The wildcard list cannot be restored: {error.strerror or error}.") from None
             self.edit_id += 1
             self._read()
 

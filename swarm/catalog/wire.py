@@ -7,19 +7,25 @@ from urllib.parse import quote
 from swarm.base.data_url import make_data_url
 from swarm.base.json import Json
 from swarm.catalog.model import ModelEntry
-from swarm.catalog.sets import NO_MODEL
+from swarm.catalog.sets import LEGACY, NO_MODEL, extension
 from swarm.catalog.wildcards import Wildcard
 from swarm.media.image import Picture
 
 PLACEHOLDER = "imgs/model_placeholder.jpg"
+LEGACY_PLACEHOLDER = "imgs/legacy_ckpt.jpg"
 _SHOWN_TEXT = 512
 
 
 def preview_url(entry: ModelEntry, edit_id: int = 0) -> str:
     """Where the browser gets the model's picture."""
     if not entry.info.preview and entry.preview_file is None:
-        return PLACEHOLDER
+        return stand_in(entry)
     return f"/ViewSpecial/{entry.subtype}/{quote(entry.name)}?editid={edit_id}"
+
+
+def stand_in(entry: ModelEntry) -> str:
+    """What is shown of a model without a picture."""
+    return LEGACY_PLACEHOLDER if extension(entry.name) in LEGACY and not entry.is_folder else PLACEHOLDER
 
 
 def card_preview_url(wildcard: Wildcard, edit_id: int) -> str:
@@ -34,9 +40,9 @@ def card_object(wildcard: Wildcard, *, image: str, cut: bool) -> dict[str, Json]
     return {"name": wildcard.name, "raw": raw, "image": image}
 
 
-def preview_data(picture: Picture | None) -> str:
-    """The picture itself, for answers that must stand alone."""
-    return make_data_url(picture.mime, picture.data) if picture is not None else PLACEHOLDER
+def preview_data(picture: Picture | None, instead: str = PLACEHOLDER) -> str:
+    """The picture itself, for answers that must stand alone; `instead` where there is none."""
+    return make_data_url(picture.mime, picture.data) if picture is not None else instead
 
 
 def model_object(entry: ModelEntry, *, preview: str, loaded: bool, hash: str | None) -> dict[str, Json]:
@@ -66,7 +72,7 @@ def model_object(entry: ModelEntry, *, preview: str, loaded: bool, hash: str | N
         "is_negative_embedding": info.is_negative_embedding,
         "lora_default_weight": info.lora_default_weight,
         "lora_default_confinement": info.lora_default_confinement,
-        "local": True,
+        "local": not entry.is_remote,
         "time_created": entry.created_ns // 1_000_000,
         "time_modified": entry.mtime_ns // 1_000_000,
         "hash": hash or "",

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self, TypeAlias, TypeVar
+from typing import Literal, Protocol, Self, TypeAlias, TypeVar
+
+from swarm.diffusion.space import Space
 
 
 class Latent(Protocol):
@@ -45,8 +47,21 @@ class Guided:
     unguided: Latent
 
 
-Noise: TypeAlias = Callable[[float, float], Latent]
-"""`noise(sigma_from, sigma_to)`: standard normal noise, shaped like `x`, for the way between two sigmas."""
+class Noise(Protocol):
+    """`noise(sigma_from, sigma_to)`: standard normal noise, shaped like `x`, for the way between two sigmas.
+
+    `space`: what sigma means to the model; flow models want other steps of some samplers.
+    """
+
+    @property
+    def space(self) -> Space: ...
+
+    def __call__(self, sigma_from: float, sigma_to: float, /) -> Latent: ...
+
+
+NoiseKind: TypeAlias = Literal["none", "steps", "brownian", "brownian-device"]
+"""`steps`: a fresh draw for each call, in the order of the calls. `brownian`: one path over sigma, whose ways agree
+where they overlap; `-device` draws it on the model's device instead of the CPU."""
 
 SamplerRun: TypeAlias = Generator[Denoise, Latent, Latent]
 """Yields questions, is sent denoised latents, returns the last `x`."""
@@ -59,28 +74,66 @@ class Sampler:
     """A sampling method, as it stands in the Sampler dropdown.
 
     `run(x, sigmas, noise)`: `x` starts at noise strength `sigmas[0]`; `sigmas` fall and usually end in 0.
-    `order`: its place in the dropdown, lowest first.
+    `order`: its place in the dropdown, lowest first. `noise`: what it is handed as `noise`.
     `wants_unguided`: it is answered by `Guided`, and the negative prompt is always asked too.
     `discards_penultimate`: the schedule is computed for one step more and its second-last sigma dropped.
+
+    For the reference page: `accuracy`: the order of its error in the step size, 0 where there is no such order.
+    `calls`: model calls a step. `flow_aware`: it takes other steps for flow models. `oracle`: what tests compare with.
     """
 
     id: str
     name: str
     run: Run
     order: int = 1000
+    noise: NoiseKind = "steps"
     discards_penultimate: bool = False
     wants_unguided: bool = False
+    accuracy: int = 0
+    calls: str = "1"
+    flow_aware: bool = False
+    oracle: str = ""
     doc: str = ""
 
 
-def sampler(id: str, name: str, *, order: int = 1000, discards_penultimate: bool = False) -> Callable[[Run], Sampler]:
-    """Declare a generator function as the sampler `id`."""
+def sampler(
+    id: str,
+    name: str,
+    *,
+    order: int = 1000,
+    noise: NoiseKind = "steps",
+    discards_penultimate: bool = False,
+    wants_unguided: bool = False,
+    accuracy: int = 0,
+    calls: str = "1",
+    flow_aware: bool = False,
+    oracle: str = "",
+) -> Callable[[Run], Sampler]:
+    """Declare a generator function as the sampler `id`; its docstring is the description."""
 
     def declare(run: Run) -> Sampler:
-        doc = (run.__doc__ or "").strip()
-        return Sampler(id=id, name=name, run=run, order=order, discards_penultimate=discards_penultimate, doc=doc)
+        return Sampler(
+            id=id,
+            name=name,
+            run=run,
+            order=order,
+            noise=noise,
+            discards_penultimate=discards_penultimate,
+            wants_unguided=wants_unguided,
+            accuracy=accuracy,
+            calls=calls,
+            flow_aware=flow_aware,
+            oracle=oracle,
+            doc=(run.__doc__ or "").strip(),
+        )
 
     return declare
+
+
+def both(answer: Latent | Guided) -> Guided:
+    """The answer as samplers with `wants_unguided` get it."""
+    assert isinstance(answer, Guided), "samplers that want the unguided prediction are answered by Guided"
+    return answer
 
 
 def weighted(terms: Sequence[tuple[float, Latent]]) -> Latent:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
 
+from swarm.diffusion.sampler import Sampler
 from swarm.diffusion.sigmas import SigmaTable
 
 
@@ -15,16 +16,26 @@ class ScheduleOptions:
 
     `sigma_min`, `sigma_max`: the range, for karras and exponential; they act only when both are given and >= 0.
     `rho`: the bend of karras, None for 7. `compat`: the model's compat class id, for schedules tuned per family.
+    `width`, `height`: of the picture, in pixels; `cells`: places of its latent, in all; for schedules that grow.
     """
 
     sigma_min: float | None = None
     sigma_max: float | None = None
     rho: float | None = None
     compat: str = ""
+    width: int = 1024
+    height: int = 1024
+    cells: int = 4096
+
+    @property
+    def has_range(self) -> bool:
+        """Whether the request narrows the range of karras and exponential."""
+        low, high = self.sigma_min, self.sigma_max
+        return low is not None and high is not None and low >= 0 and high >= 0
 
     def range(self, table: SigmaTable) -> tuple[float, float]:
         """(lowest sigma, highest sigma)."""
-        if self.sigma_min is None or self.sigma_max is None or self.sigma_min < 0 or self.sigma_max < 0:
+        if self.sigma_min is None or self.sigma_max is None or not self.has_range:
             return table.sigma_min, table.sigma_max
         return self.sigma_min, self.sigma_max
 
@@ -38,22 +49,40 @@ class Schedule:
 
     `sigmas(n, table, options)`, n >= 1: n + 1 sigmas, falling, the last is 0.0. A few schedules answer with other
     lengths, each says so; the number of steps is always `len(answer) - 1`. `order`: its place in the dropdown.
+    `keeps_all`: samplers that discard the second-last sigma keep it.
     """
 
     id: str
     name: str
     sigmas: SigmaMaker
     order: int = 1000
-    doc: str = field(default="")
+    keeps_all: bool = False
+    doc: str = ""
 
 
-def schedule(id: str, name: str, *, order: int = 1000) -> Callable[[SigmaMaker], Schedule]:
+def schedule(id: str, name: str, *, order: int = 1000, keeps_all: bool = False) -> Callable[[SigmaMaker], Schedule]:
     """Declare a function as the schedule `id`."""
 
     def declare(sigmas: SigmaMaker) -> Schedule:
-        return Schedule(id=id, name=name, sigmas=sigmas, order=order, doc=(sigmas.__doc__ or "").strip())
+        doc = (sigmas.__doc__ or "").strip()
+        return Schedule(id=id, name=name, sigmas=sigmas, order=order, keeps_all=keeps_all, doc=doc)
 
     return declare
+
+
+def sigmas_for(
+    sampler: Sampler, schedule: Schedule, n: int, table: SigmaTable, options: ScheduleOptions
+) -> list[float]:
+    """The sigmas that `sampler` visits on `schedule` with `n` steps; empty for none.
+
+    Samplers with `discards_penultimate` get the schedule of one step more without its second-last sigma.
+    """
+    if n < 1:
+        return []
+    if not sampler.discards_penultimate or schedule.keeps_all:
+        return schedule.sigmas(n, table, options)
+    sigmas = schedule.sigmas(n + 1, table, options)
+    return [*sigmas[:-2], sigmas[-1]]
 
 
 def evenly(start: float, stop: float, n: int) -> list[float]:

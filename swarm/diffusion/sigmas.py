@@ -16,10 +16,12 @@ _TERMINAL_ALPHA = 4.8973451890853435e-08  # ᾱ at the end of a zero-terminal-SN
 
 @dataclass(frozen=True)
 class SigmaTable:
-    """`sigmas`: ascending, one per training timestep. `shift`: the flow shift, None for beta schedules."""
+    """`sigmas`: ascending, one per training timestep. `shift`: the flow shift, None for beta schedules.
+    `stride`: for models distilled to every so many timesteps of a beta schedule; 1 for all others."""
 
     sigmas: tuple[float, ...]
     shift: float | None = None
+    stride: int = 1
 
     @staticmethod
     def scaled_linear(
@@ -40,6 +42,10 @@ class SigmaTable:
         """Rectified flow: noise shares (i + 1) / n, shifted towards more noise by `shift` (> 0)."""
         return SigmaTable(tuple(shifted((i + 1) / n, shift) for i in range(n)), shift)
 
+    def distilled(self, stride: int) -> SigmaTable:
+        """Every `stride`-th timestep only, the last included."""
+        return SigmaTable(self.sigmas[stride - 1 :: stride], self.shift, stride)
+
     @property
     def sigma_min(self) -> float:
         return self.sigmas[0]
@@ -52,7 +58,7 @@ class SigmaTable:
         """The sigma of a timestep; t is 0 to len - 1 (flow: 0 to len), clamped, and may lie between whole steps."""
         if self.shift is not None:
             return shifted(t / len(self.sigmas), self.shift)
-        t = min(max(t, 0.0), len(self.sigmas) - 1.0)
+        t = min(max((t - (self.stride - 1)) / self.stride, 0.0), len(self.sigmas) - 1.0)
         low = int(t)
         share = t - low
         if share == 0:
@@ -66,6 +72,9 @@ class SigmaTable:
         """
         if self.shift is not None:
             return sigma * len(self.sigmas)
+        return self._position(sigma) * self.stride + self.stride - 1
+
+    def _position(self, sigma: float) -> float:
         if sigma <= self.sigmas[0]:
             return 0.0
         if sigma >= self.sigmas[-1]:
@@ -76,8 +85,9 @@ class SigmaTable:
 
     def nearest_t(self, sigma: float) -> float:
         """Like `t_of`, rounded to the nearest whole step in log sigma (beta schedules only)."""
-        t = self.t_of(sigma)
-        return t if self.shift is not None else float(round(t))
+        if self.shift is not None:
+            return self.t_of(sigma)
+        return float(round(self._position(sigma)) * self.stride + self.stride - 1)
 
 
 def shifted(share: float, shift: float) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import torch
 
@@ -43,11 +43,17 @@ class Row:
     variant: str = ""
 
 
+Sizes: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]
+NO_SIZES: Sizes = ((), ())
+"""For networks that are not told any size."""
+
+
 class Denoiser(Protocol):
     """Calls a loaded network."""
 
-    def size_numbers(self, width: int, height: int) -> tuple[float, ...]:
-        """What the network is told about a picture's size in pixels; () for most families."""
+    def size_numbers(self, width: int, height: int, *, enhanced: bool) -> Sizes:
+        """What the network is told about a picture's size in pixels with the prompt, and with the negative prompt.
+        `enhanced`: sizes that make the picture better may be told instead of the true ones."""
 
     def together(self, rows: Sequence[Row]) -> list[list[int]]:
         """Positions of the rows that may share a call, each position once. All have the same latent size."""

@@ -10,10 +10,13 @@ import torch
 from swarm.engine.decode import as_pixels
 from swarm.engine.memory import model_of
 from swarm.features.core import STEPS
+from swarm.features.sampling import SAMPLER, SCHEDULER
+from swarm.features.sigma_shift import SIGMA_SHIFT
 from swarm.jobs.acts import Act, Ask, Decode, Making, Sample
 from swarm.jobs.job import Job
 from swarm.jobs.stage import Pass
 from swarm.media.image import Pixels
+from swarm.params.input import GenerationInput
 from swarm.prompt.sections import Section
 
 BASE_SECTIONS = (-1, 0, 5)
@@ -26,7 +29,7 @@ Run: TypeAlias = Generator[Ask, Any, list[Pixels]]
 def base_pass(job: Job, index: int, acts: Sequence[Act]) -> Pass:
     """The walk a picture begins with, as the acts that follow want it. Raises BadInput when the job names no model."""
     of = Pass(
-        input=job.input.within(Section.BASE),
+        input=_of_the_base(job.input),
         model=model_of(job),
         seed=job.seeds[index],
         loras=tuple(use for use in job.loras if use.section in BASE_SECTIONS),
@@ -38,6 +41,15 @@ def base_pass(job: Job, index: int, acts: Sequence[Act]) -> Pass:
         if act.prepare is not None:
             of = act.prepare(of)
     return of
+
+
+def _of_the_base(input: GenerationInput) -> GenerationInput:
+    """The request as the base walk reads it: of its own section only how it is solved (swarm-t2i 5.4)."""
+    for param in (SAMPLER, SCHEDULER, SIGMA_SHIFT):
+        own: Any = input.given_within(param, Section.BASE)
+        if own is not None:
+            input = input.having(param, own)
+    return input
 
 
 def active_acts(acts: Sequence[Act], job: Job) -> list[Act]:

@@ -18,6 +18,7 @@ from swarm.diffusion.prediction import denoised_factors, input_scale, latent_sca
 from swarm.diffusion.sampler import Denoise, Guided, Sampler, SamplerRun
 from swarm.diffusion.schedule import Schedule, ScheduleOptions, sigmas_for
 from swarm.diffusion.space import Space
+from swarm.engine.asked import as_asked
 from swarm.engine.components import Components, Denoiser, Row
 from swarm.engine.device import Device
 from swarm.engine.latents import noise_for, seeded_noise, varied
@@ -25,6 +26,7 @@ from swarm.engine.preview import Colours
 from swarm.engine.prompts import Prompts, Told
 from swarm.engine.tools import Predict, Tools
 from swarm.features.core import CFG_SCALE, STEPS
+from swarm.features.model_enhancements import MODEL_SPECIFIC_ENHANCEMENTS
 from swarm.features.resolution import HEIGHT, WIDTH
 from swarm.features.sampling import SAMPLER, SAMPLER_RHO, SAMPLER_SIGMA_MAX, SAMPLER_SIGMA_MIN, SCHEDULER
 from swarm.features.variation import VARIATION_SEED_STRENGTH
@@ -62,7 +64,7 @@ class Sampling:
     """
 
     def __init__(self, model: Model, methods: Methods, of: Pass, index: int) -> None:
-        self.model = model
+        model = self.model = _told_to(model, of)
         self.of = of
         self._stages = active_stages(methods.stages, of)
         self._scale = of.input.get(CFG_SCALE)
@@ -79,7 +81,9 @@ class Sampling:
         self.question: Denoise | None = None
         self.latent: torch.Tensor | None = None
         self._x: torch.Tensor | None = None
-        self._size = model.denoiser.size_numbers(self.context.width, self.context.height)
+        self._sizes = model.denoiser.size_numbers(
+            self.context.width, self.context.height, enhanced=of.input.get(MODEL_SPECIFIC_ENHANCEMENTS)
+        )
         self._run = self._sampler_run()
         if self.result is None:
             self._advance(None)
@@ -106,7 +110,9 @@ class Sampling:
             x = context.x
         self._x = x
         told = self._told(question)
-        return [self._row(x, question, each) for each in (*told.positive, *told.negative)]
+        sizes = self._sizes
+        against = [self._row(x, question, each, sizes[1]) for each in told.negative]
+        return [*(self._row(x, question, each, sizes[0]) for each in told.positive), *against]
 
     def answer(self, outputs: torch.Tensor) -> None:
         """What the network said to `rows()`, in the same order; moves on to the next question or to the end."""
@@ -122,7 +128,7 @@ class Sampling:
 
     def move_to(self, model: Model) -> None:
         """Go on with the same weights, loaded anew."""
-        self.model = model
+        model = self.model = _told_to(model, self.of)
         self.context.tools = Tools(model.components, model.device, self.of, self._predicted)
         self._prompts.text = model.components.text
 
@@ -148,7 +154,7 @@ class Sampling:
     def _share(self, question: Denoise) -> float:
         return (question.step + self.context.first_step) / max(1, self.total + self.context.first_step)
 
-    def _row(self, x: torch.Tensor, question: Denoise, conditioning: Conditioning) -> Row:
+    def _row(self, x: torch.Tensor, question: Denoise, conditioning: Conditioning, size: tuple[float, ...]) -> Row:
         components, context = self.model.components, self.context
         controls: tuple[Control, ...] = ()
         if context.controls:
@@ -159,7 +165,7 @@ class Sampling:
             timestep=components.table.nearest_t(question.sigma),
             sigma=question.sigma,
             conditioning=conditioning,
-            size=self._size,
+            size=size,
             concat=context.concat,
             guidance=context.guidance,
             controls=controls,
@@ -170,7 +176,7 @@ class Sampling:
     ) -> tuple[torch.Tensor, Any]:
         """One model call of its own: the clean latent, and what the variant saw."""
         components, context = self.model.components, self.context
-        row = self._row(x, Denoise(x, sigma, context.step), conditioning)
+        row = self._row(x, Denoise(x, sigma, context.step), conditioning, self._sizes[0])
         ways = components.adapter.variants
         with ways[variant](components.denoiser) if variant else nullcontext() as seen:
             said = self.model.denoiser([row])
@@ -256,6 +262,12 @@ def active_stages(stages: Sequence[StageFunction], of: Pass) -> dict[Stage, list
         if of.input.has(function.when):
             active.setdefault(function.stage, []).append(function)
     return active
+
+
+def _told_to(model: Model, of: Pass) -> Model:
+    """The model as this walk's request wants it to be seen."""
+    components = as_asked(model.components, of.input)
+    return model if components is model.components else replace(model, components=components)
 
 
 def _started(model: Model, methods: Methods, of: Pass, index: int, predict: Predict) -> StageContext:

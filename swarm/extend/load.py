@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from swarm.base.errors import BadInput
-from swarm.extend.manifest import Manifest, read_manifest
+from swarm.extend.manifest import OFF, Manifest, read_manifest
 
 _PACKAGE = "extensions"
 _log = logging.getLogger(__name__)
@@ -32,13 +32,16 @@ class LoadedExtension:
 
 
 def load_extensions(folder: Path) -> list[LoadedExtension]:
-    """Every extension below `folder`, by name: the subfolders that hold an `extension.toml`. Blocking.
+    """Every extension below `folder`, by name: the subfolders that hold an `extension.toml`, unless they are switched
+    off. Blocking.
 
     Their modules are called `extensions.<id>.<module>`, and may import each other by these names.
     """
     if not folder.is_dir():
         return []
-    found = sorted(path for path in folder.iterdir() if (path / "extension.toml").is_file())
+    found = sorted(
+        path for path in folder.iterdir() if (path / "extension.toml").is_file() and not (path / OFF).exists()
+    )
     return [loaded for path in found if (loaded := _load(path)) is not None]
 
 

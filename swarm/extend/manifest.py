@@ -10,6 +10,9 @@ from typing import Any
 
 from swarm.base.errors import BadInput
 
+OFF = "switched-off"
+"""A file beside `extension.toml` that says not to load the extension."""
+
 _ID = re.compile(r"[a-z][a-z0-9_]*")
 _LONGEST = 2000
 

@@ -6,6 +6,7 @@ self-attention looks at most is blurred (Hong et al. 2022, 2210.00939).
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Any
 
 from swarm.features.groups import ALTERNATE_GUIDANCE_GROUP
@@ -82,7 +83,6 @@ def guide_by_self_attention(context: StageContext) -> None:
 
 def _blurred_where_watched(latent: Any, attention: Any, sigma: float) -> Any:
     """A latent (1, C, h, w), blurred where attention (heads, places, places) goes more than elsewhere."""
-    from math import sqrt
 
     from torch.nn.functional import interpolate
 

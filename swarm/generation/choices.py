@@ -23,7 +23,9 @@ class ServerChoices:
         self._user = user
 
     def models(self, subtype: str) -> Sequence[str] | None:
-        return self._shop.catalog.names(subtype) if subtype in self._shop.catalog.sets() else None
+        if subtype not in self._shop.catalog.sets():
+            return None
+        return [name for name in self._shop.catalog.names(subtype) if self._user.permits_model(name)]
 
     def samplers(self) -> Sequence[tuple[str, str]]:
         return self._shop.sampler_options

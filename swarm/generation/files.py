@@ -80,7 +80,7 @@ def gathered(
     files: dict[str, ModelFile] = {}
     source = CatalogFiles(catalog)
     for one in needs:
-        if one.when is None or input.has(one.when):
+        if not model.remote and (one.when is None or input.has(one.when)):
             found = one.find(input, model, source)
             parts |= found.parts
             files |= found.files

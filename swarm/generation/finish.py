@@ -10,6 +10,7 @@ from functools import partial
 from swarm.accounts.user import User
 from swarm.base.clock import duration_text
 from swarm.base.data_url import parse_data_url
+from swarm.base.errors import Refused
 from swarm.base.json import Json, JsonObject
 from swarm.base.tasks import to_thread, to_thread_limited
 from swarm.catalog.model import ModelEntry
@@ -47,6 +48,14 @@ class Finished:
     job: tuple[str, int] | None = None
 
 
+class Unsaved(Refused):
+    """A picture was made and could not be saved. `picture` announces it as a data URL, so that it is not lost."""
+
+    def __init__(self, reason: Refused, picture: ImageSaved) -> None:
+        super().__init__(reason.sentence, error_id=reason.error_id)
+        self.picture = picture
+
+
 class Finisher:
     """Writes what backends made. Encoding and writing happen in threads; nothing is announced before it is on disk."""
 
@@ -64,7 +73,7 @@ class Finisher:
     ) -> ImageSaved:
         """Save picture `done` of `plan` and answer its announcement. `prepared`: seconds until a backend began with it.
 
-        Raises UserError when it cannot be written.
+        Raises Unsaved when it cannot be written.
         """
         done = await self._spine.hooks.thread_through(AFTER_IMAGE, done, resolved.job)
         times: dict[str, Json] = {
@@ -74,7 +83,7 @@ class Finisher:
         extra = {**resolved.extra, **times}
         if not done.real:
             extra["intermediate"] = "intermediate output"
-        input = _input_of(resolved, done.index)
+        input = input_of(resolved, done.index)
         finished = await to_thread(
             self._described,
             done.result,
@@ -87,9 +96,13 @@ class Finisher:
         )
         if done.real:
             finished = replace(finished, job=(plan.id, done.index))
+        announced = partial(ImageSaved, index=index, request_id=str(plan.request_id), metadata=finished.text)
         work = self._transient if input.get(DO_NOT_SAVE) or not user.settings.save_files else self._write
-        url = await to_thread_limited(self._spine.encoders, partial(work, finished))
-        return ImageSaved(image=url, index=index, request_id=str(plan.request_id), metadata=finished.text)
+        try:
+            return announced(image=await to_thread_limited(self._spine.encoders, partial(work, finished)))
+        except Refused as refusal:
+            url = await to_thread_limited(self._spine.encoders, partial(self._transient, finished))
+            raise Unsaved(refusal, announced(image=url)) from None
 
     async def finish_grid(
         self, sheet: Pixels, index: int, seconds: Sequence[float], input: GenerationInput, plan: Plan, user: User
@@ -184,7 +197,7 @@ class Finisher:
         return saved.url
 
 
-def _input_of(resolved: Resolved, number: int) -> GenerationInput:
+def input_of(resolved: Resolved, number: int) -> GenerationInput:
     """The input as picture `number` of the batch shows it: with its own seed."""
     job = resolved.job
     if number < len(job.variation_seeds):

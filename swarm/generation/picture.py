@@ -12,8 +12,10 @@ import anyio
 from swarm.base.errors import BackendError, Crashed, Redirect, Refused, UserError
 from swarm.base.tasks import to_thread
 from swarm.features.swarm import FORWARD_SWARM_DATA
+from swarm.features.webhooks import WEBHOOKS
 from swarm.generation.events import ImageSaved, Progress, RawSwarmData
-from swarm.generation.finish import Finisher
+from swarm.generation.finish import Finisher, Unsaved, input_of
+from swarm.generation.hook_tags import announced_picture, hook_tags
 from swarm.generation.ledger import Ledger
 from swarm.generation.plan import Plan
 from swarm.generation.points import BEFORE_GENERATE
@@ -68,7 +70,8 @@ class PictureRun:
         with self._run.one_pending():
             with self._run.claim.cancellable() as scope:
                 try:
-                    await self._make()
+                    async with self._spine.webhooks.busy():
+                        await self._make()
                 except (UserError, BackendError) as error:
                     await self._fail(error.sentence)
                 except anyio.get_cancelled_exc_class():
@@ -113,6 +116,7 @@ class PictureRun:
         needs = required_flags(resolved.job.input, self._spine.params)
         async with AsyncExitStack() as held:
             with self._run.waiting_for_backend():
+                await held.enter_async_context(self._spine.slots.one(self._run.user))
                 lease = self._spine.dispatch.lease(job, needs=needs, loading=self._run.loading)
                 instance = await held.enter_async_context(lease)
             if self._run.stopped:
@@ -162,9 +166,13 @@ class PictureRun:
             return
         index = self._index_of(done)
         with anyio.CancelScope(shield=True):  # a finished picture is saved, whoever interrupts now
-            saved = await self._finisher.finish(
-                done, index, resolved, self._plan, self._run.user, prepared=self._prepared
-            )
+            try:
+                saved = await self._finisher.finish(
+                    done, index, resolved, self._plan, self._run.user, prepared=self._prepared
+                )
+            except Unsaved as problem:
+                self._run.publish(problem.picture)
+                raise
         self._done[done.index] = saved
         self._device_seconds += done.seconds
         if done.real and isinstance(done.result, Pixels) and self._run.user.settings.max_images_in_mini_grid > 1:
@@ -173,7 +181,24 @@ class PictureRun:
         self._run.saved.append(saved)
         if self._plan.input.get(FORWARD_SWARM_DATA):
             self._run.publish(RawSwarmData(params_used=tuple(resolved.job.input)))
+        await self._tell_others(saved, done.index, resolved)
         self._run.publish(saved)
+
+    async def _tell_others(self, saved: ImageSaved, number: int, resolved: Resolved) -> None:
+        """Have the web hooks sent that this request wants."""
+        spine, user, plan = self._spine, self._run.user, self._plan
+        await spine.webhooks.picture(
+            plan.input.get(WEBHOOKS),
+            lambda: hook_tags(
+                spine,
+                input_of(resolved, number),
+                saved.image,
+                user=user,
+                moment=plan.moment,
+                models=resolved.models,
+            ),
+            lambda: announced_picture(spine, user, saved.image),
+        )
 
     def _index_of(self, done: ImageDone) -> int:
         if not done.real:

@@ -17,17 +17,19 @@ from anyio.abc import TaskGroup
 
 from swarm.accounts.session import Session
 from swarm.accounts.user import User
-from swarm.base.errors import UserError
+from swarm.base.errors import Unavailable, UserError
 from swarm.base.ids import new_job_id
 from swarm.base.json import JsonObject
 from swarm.base.tasks import to_thread
 from swarm.features.core import IMAGES
 from swarm.features.special_logic import special_logic
 from swarm.features.swarm import CONTINUE_AFTER_ERRORS
+from swarm.features.webhooks import WEBHOOKS
 from swarm.generation.claims import Claim, Claims
 from swarm.generation.events import GenerationEvent
 from swarm.generation.finish import Finisher
 from swarm.generation.grid import send_grid
+from swarm.generation.hook_tags import hook_tags
 from swarm.generation.ledger import Ledger
 from swarm.generation.picture import LEASE_SECONDS, WENT_WRONG, PictureRun
 from swarm.generation.pictures import check_pictures
@@ -49,6 +51,8 @@ NOTHING_KEPT: Mapping[int, str] = MappingProxyType({})
 DAY_SECONDS = 24 * 3600.0
 REMEMBER_SECONDS = 30 * DAY_SECONDS
 FAIRNESS_SECONDS = 3600.0
+ABOUT_TO_STOP = "The server is about to stop. Try again in a moment."
+_DRAIN_STEP = 0.05
 LARGE_BODY = 200_000
 """Characters of text in a request above which parsing (base64, mostly) moves to a thread."""
 
@@ -81,6 +85,7 @@ class GenerationService:
         self._group: TaskGroup | None = None
         self._running: set[str] = set()
         self._minute: tuple[int, int] = (0, 0)
+        self._draining = False
 
     # --- life ---------------------------------------------------------------------------------------------------
 
@@ -103,6 +108,16 @@ class GenerationService:
                 self._group = None
                 group.cancel_scope.cancel()
         await self._ledger.settle()
+
+    async def drain(self, seconds: float) -> None:
+        """Before the end: take nothing new, begin no further picture, and wait for those being made, but not for ever.
+
+        What is not done then is promised still, and made after the next start.
+        """
+        self._draining = self._spine.dispatch.paused = True
+        with anyio.move_on_after(seconds):
+            while self._claims.total()["live_gens"]:
+                await anyio.sleep(_DRAIN_STEP)
 
     async def _already_on_disk(self, rows: Sequence[JobRow]) -> Mapping[str, Mapping[int, str]]:
         """Job id -> number -> URL of pictures whose file came to be while its row did not hear of it."""
@@ -155,6 +170,8 @@ class GenerationService:
         order of swarm-t2i 4.4. Leaving the block early stops watching; the pictures are still made and saved."""
         if self._group is None:
             raise RuntimeError("The generation service is not running.")
+        if self._draining:
+            raise Unavailable(ABOUT_TO_STOP)
         watch = Watch()
         self._group.start_soon(self._carry, request, watch)
         try:
@@ -181,9 +198,16 @@ class GenerationService:
     def _status(self, counters: JsonObject) -> JsonObject:
         return {
             "status": counters,
-            "backend_status": self._spine.pool.status(),
+            "backend_status": {**self._spine.pool.status(), **self._scan_status()},
             "supported_features": self._spine.pool.supported_features(),
         }
+
+    def _scan_status(self) -> JsonObject:
+        """How far the first look at many model files is, while nothing weightier is to be said."""
+        progress = self._spine.catalog.progress
+        if progress is None or self._spine.pool.status()["message"]:
+            return {}
+        return {"class": "soft", "message": f"Looking into model files: {progress[0]:,} of {progress[1]:,}."}
 
     def fill_prompt(self, prompt: str, user: User) -> str:
         """What a prompt could become, drawn with a random seed. Blocking. Raises UserError."""
@@ -241,7 +265,7 @@ class GenerationService:
         session = request.session
         rows = rows_of(planned, input, offset=request.offset, session_id=session.id, user_id=session.user.id)
         await to_thread(self._spine.queue.accept, rows)
-        limit = self._simultaneous(run.user)
+        limit = self.simultaneous(run.user)
         assert self._group is not None
         for plan in planned:
             await run.room(limit)
@@ -251,9 +275,11 @@ class GenerationService:
             self._group.start_soon(self._carry_picture, run, plan)
             await anyio.lowlevel.checkpoint()
         await run.all_ended()
-        await send_grid(self._finisher, run, input, planned)
+        await send_grid(self._finisher, self._spine, run, input, planned)
         await self._spine.hooks.thread_through(AFTER_BATCH, tuple(run.saved), run.user.id)
         run.discard()
+        tags = partial(hook_tags, self._spine, input, None, user=run.user, moment=planned[0].moment)
+        await self._spine.webhooks.request_ended(input.get(WEBHOOKS), tags)
 
     async def _carry_picture(self, run: RequestRun, plan: Plan, kept: Mapping[int, str] = NOTHING_KEPT) -> None:
         self._running.add(plan.id)
@@ -284,8 +310,8 @@ class GenerationService:
             ids=iter(new_job_id, ""),
         )
 
-    def _simultaneous(self, user: User) -> int:
-        """How many tasks of one request may be pending (swarm-t2i 4.7)."""
+    def simultaneous(self, user: User) -> int:
+        """How many tasks of one request of the user may be pending (swarm-t2i 4.7)."""
         if self._spine.settings().backends.unrestricted_max_t2i_simultaneous:
             return user.max_simultaneous
         return max(1, min(user.max_simultaneous, 2 * self._spine.pool.total_usages()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
 
@@ -16,6 +16,8 @@ from swarm.base.hooks import Hooks
 from swarm.base.registry import Registry
 from swarm.catalog.catalog import Catalog
 from swarm.generation.choices import Shop
+from swarm.generation.slots import Slots
+from swarm.generation.webhooks import Webhooks
 from swarm.jobs.needs import Need
 from swarm.outputs.store import OutputStore
 from swarm.params.registry import ParamRegistry
@@ -44,8 +46,10 @@ class Spine:
     pool: BackendPool
     dispatch: Dispatcher
     hooks: Hooks
+    webhooks: Webhooks
     encoders: CapacityLimiter
     now: Callable[[], datetime]
     clock: Callable[[], float]
     random: Random
     version: str
+    slots: Slots = field(default_factory=Slots)

@@ -49,13 +49,17 @@ def output_path(
 
 
 def candidates(
-    template: str, tokens: Mapping[str, str], *, max_part: int = 40, allow_unsafe: bool = False
+    template: str, tokens: Mapping[str, str], *, max_part: int = 40, allow_unsafe: bool = False, after: int = 0
 ) -> Iterator[str]:
-    """Paths to try one after another until one is free: 6.2's counter. Never ends."""
+    """Paths to try one after another until one is free: 6.2's counter. Never ends.
+
+    `after`: the counter's last value, where it is known that all up to it are taken.
+    """
     first = output_path(template, tokens, max_part=max_part, allow_unsafe=allow_unsafe)
-    yield first
+    if after == 0:
+        yield first
     counted = "[number]" in template
-    number = 0
+    number = after
     while True:
         number += 1
         path = output_path(template, tokens, max_part=max_part, number=number, allow_unsafe=allow_unsafe)

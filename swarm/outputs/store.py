@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from swarm.base.atomic import leftovers, make_folder, write_whole
@@ -15,12 +18,16 @@ from swarm.base.errors import NotFound, Refused
 from swarm.base.paths import clean_file_name, clean_output_path, is_hidden, open_under, under
 from swarm.media.formats import Encoded
 from swarm.media.image import guess_mime
-from swarm.outputs.files import SIDECAR_SUFFIXES, sidecar
+from swarm.outputs.files import OUTPUT_ENDINGS, SIDECAR_SUFFIXES, sidecar
 from swarm.outputs.index import HistoryIndex
 from swarm.outputs.naming import candidates
 from swarm.outputs.places import Places
 
 logger = logging.getLogger(__name__)
+
+_REMEMBERED_FOLDERS = 16
+_REMEMBERED_COUNTERS = 1000
+_ENDINGS = ("", *(f".{ending}" for ending in OUTPUT_ENDINGS), *SIDECAR_SUFFIXES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +58,33 @@ class Saved:
 
 @dataclass
 class _Shelf:
-    """What one output folder must not hand out: names being written, and names deleted since the start."""
+    """What one output folder must not hand out: names being written, and names deleted since the start.
+
+    `names`: what its folders hold, each listed once and then kept up to date by what is saved. `counters`: by first
+    candidate, how far its numbers are taken.
+    """
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     reserved: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
+    names: OrderedDict[Path, set[str]] = field(default_factory=OrderedDict)
+    counters: OrderedDict[str, int] = field(default_factory=OrderedDict)
+
+    def names_in(self, folder: Path) -> set[str]:
+        """Names in use in `folder`, without their last extension, as far as this program knows."""
+        if folder not in self.names:
+            self.names[folder] = _stems(folder)
+        self.names.move_to_end(folder)
+        if len(self.names) > _REMEMBERED_FOLDERS:
+            self.names.popitem(last=False)
+        return self.names[folder]
+
+    def count(self, first: str, number: int) -> None:
+        """Remember how far the numbers of a name are taken."""
+        self.counters[first] = number
+        self.counters.move_to_end(first)
+        if len(self.counters) > _REMEMBERED_COUNTERS:
+            self.counters.popitem(last=False)
 
 
 class OutputStore:
@@ -87,6 +116,9 @@ class OutputStore:
             stem = self._reserve(root, request)
             try:
                 saved = self._write(root, stem, request)
+            except OSError:
+                self._give_back(root, stem)
+                raise
             finally:
                 self._release(root, stem)
         except OSError as error:
@@ -97,18 +129,22 @@ class OutputStore:
     def _reserve(self, root: Path, request: SaveRequest) -> str:
         """A relative path without extension that nobody else has or gets."""
         shelf = self._shelf(root)
-        taken: dict[Path, set[str]] = {}
-        paths = candidates(
-            request.template, request.tokens, max_part=request.max_part, allow_unsafe=request.allow_unsafe
-        )
+        find = partial(candidates, request.template, request.tokens, max_part=request.max_part)
+        first = next(find(allow_unsafe=request.allow_unsafe)).casefold()
+        folders: dict[str, Path] = {}
         with shelf.lock:
-            for stem in paths:
-                folder = under(root, stem).parent
-                if folder not in taken:
-                    taken[folder] = _stems(folder)
-                name, key = stem.rpartition("/")[2].casefold(), stem.casefold()
-                if name not in taken[folder] and key not in shelf.reserved and key not in shelf.deleted:
+            after = shelf.counters.get(first, 0)
+            for number, stem in enumerate(find(allow_unsafe=request.allow_unsafe, after=after), after + (after > 0)):
+                above, _, name = stem.rpartition("/")
+                folder = folders[above] if above in folders else under(root, stem).parent
+                folders[above] = folder
+                names, key = shelf.names_in(folder), stem.casefold()
+                if name.casefold() in names or key in shelf.reserved or key in shelf.deleted:
+                    continue
+                names.add(name.casefold())
+                if not _is_there(folder, name):
                     shelf.reserved.add(key)
+                    shelf.count(first, number)
                     return stem
         raise AssertionError("candidates() never ends")
 
@@ -116,6 +152,12 @@ class OutputStore:
         shelf = self._shelf(root)
         with shelf.lock:
             shelf.reserved.discard(stem.casefold())
+
+    def _give_back(self, root: Path, stem: str) -> None:
+        """Nothing came to be under this name; it is free again."""
+        shelf, path = self._shelf(root), under(root, stem)
+        with shelf.lock:
+            shelf.names_in(path.parent).discard(path.name.casefold())
 
     def _write(self, root: Path, stem: str, request: SaveRequest) -> Saved:
         relative = f"{stem}.{request.encoded.extension}"
@@ -200,6 +242,11 @@ class OutputStore:
 def _needs_sidecar(request: SaveRequest) -> bool:
     has_text = bool(request.metadata and request.metadata.strip())
     return has_text and (request.sidecar or request.encoded.needs_sidecar)
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    """Whether somebody else has put a file of this name there since the folder was listed."""
+    return any(os.path.lexists(folder / f"{name}{ending}") for ending in _ENDINGS)
 
 
 def _stems(folder: Path) -> set[str]:

@@ -30,6 +30,7 @@ MAX_WORK = 1_000_000
 
 MAX_WARNINGS = 100
 _WORK_PER_TEXT = 16
+_SHOWN = 40
 
 
 class Phase(IntEnum):
@@ -195,6 +196,7 @@ class TagContext:
     drew: bool = False
     _depth: int = 0
     _work: int = 0
+    _outermost: str = ""
 
     @property
     def rng(self) -> DotnetRandom:
@@ -249,11 +251,14 @@ class TagContext:
         """Account for work. Raises BadInput when tags unfold into far more than anyone can mean."""
         self._work += letters + _WORK_PER_TEXT
         if self._work > MAX_WORK:
-            raise BadInput("The tags of this prompt unfold into too much text.")
+            where = f", at '{self._outermost[:_SHOWN]}'" if self._outermost else ""
+            raise BadInput(f"The tags of this prompt unfold into too much text{where}.")
 
     def _place(self, piece: str | TagUse, phase: Phase) -> str:
         if isinstance(piece, str):
             return piece
+        if self._depth == 1:
+            self._outermost = piece.source
         tag = self.tags.get(piece.name)
         placed = tag.function(piece, self) if tag is not None and tag.phase is phase else None
         if placed is None:

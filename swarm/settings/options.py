@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -13,6 +13,10 @@ class LaunchOptions:
     `models_dirs`: model roots, the first receives downloads. `launch_mode`: `none`, or `web` to open a browser.
     `user_id`: who callers are when they do not say. `persist` False keeps sessions in memory only. `lock_settings`:
     changed settings are not saved. `require_control_within`: minutes, 0 for never; see AdminTakeControl.
+    `extensions_dir`: None for the folder beside the program. `grace_seconds`: how long the end waits for pictures that
+    are being made. `json_logs`: log lines as JSON objects.
+    `owner_password`: to be set for `user_id`, with accounts from then on. `insecure_no_auth`: other machines may use
+    the server without any.
     """
 
     data_dir: Path
@@ -28,6 +32,11 @@ class LaunchOptions:
     persist: bool = True
     lock_settings: bool = False
     require_control_within: float = 0.0
+    extensions_dir: Path | None = None
+    grace_seconds: float = 30.0
+    json_logs: bool = False
+    owner_password: str | None = field(default=None, repr=False)
+    insecure_no_auth: bool = False
 
     @staticmethod
     def under(folder: Path, *, persist: bool = True) -> LaunchOptions:

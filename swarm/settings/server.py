@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from swarm.settings.authorization import AuthorizationSettings
 from swarm.settings.setting import setting, setting_meta
 from swarm.settings.user import UserSettings
 
@@ -39,6 +40,9 @@ class MetadataSettings:
 class NetworkSettings:
     """Who can reach the server, and how much they can send."""
 
+    external_url: str = setting(
+        "", "ExternalURL", "Address under which others reach this server, for the links in web hooks."
+    )
     host: str = setting(
         "localhost", "Host", "Address to listen on. 0.0.0.0 or * listens on all of them. Read at the start."
     )
@@ -89,6 +93,16 @@ class BackendSettings:
     per_request_timeout_minutes: int = setting(
         10080, "PerRequestTimeoutMinutes", "How long a request waits for a backend before it is given up."
     )
+    clear_vram_after_minutes: float = setting(
+        10.0,
+        "ClearVRAMAfterMinutes",
+        "Minutes without any picture after which backends give back device memory; -1 for never.",
+    )
+    clear_system_ram_after_minutes: float = setting(
+        60.0,
+        "ClearSystemRAMAfterMinutes",
+        "Minutes without any picture after which backends give back main memory too; -1 for never.",
+    )
     unrestricted_max_t2i_simultaneous: bool = setting(
         False, "UnrestrictedMaxT2iSimultaneous", "Let users have as many pictures in work as their role allows."
     )
@@ -112,6 +126,64 @@ class LogSettings:
     """What is written to the log."""
 
     log_level: str = setting("Info", "LogLevel", "The least important lines that are shown.", options=LOG_LEVELS)
+    save_log_to_file: bool = setting(False, "SaveLogToFile", "Write these lines into a file, too. Read at the start.")
+    logs_path: str = setting(
+        "Logs/[year]-[month]/[day]-[hour]-[minute].log",
+        "LogsPath",
+        "Path of that file below the data folder. Words in brackets are filled in: year, month, month_name, day, "
+        "day_name, hour, minute, second, pid.",
+    )
+
+
+def _hook(name: str, moment: str) -> str:
+    return setting("", f"{name}Webhook", f"Address that is sent a POST {moment}. Empty for none.")
+
+
+def _hook_data(name: str) -> str:
+    return setting("", f"{name}WebhookData", f"What {name}Webhook is sent: a JSON object. Empty for {{}}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebHookSettings:
+    """Other programs that are told what happens here (swarm-core 9.1)."""
+
+    queue_start: str = _hook("QueueStart", "when work begins after a pause; the work waits for its answer")
+    queue_start_data: str = _hook_data("QueueStart")
+    queue_end: str = _hook("QueueEnd", "when all work has been done; new work waits for its answer")
+    queue_end_data: str = _hook_data("QueueEnd")
+    every_gen: str = _hook("EveryGen", "for every picture, unless its request says otherwise")
+    every_gen_data: str = _hook_data("EveryGen")
+    manual_gen: str = _hook("ManualGen", "for the pictures of requests that ask for it")
+    manual_gen_data: str = _hook_data("ManualGen")
+    server_start: str = _hook("ServerStart", "when the server has started")
+    server_start_data: str = _hook_data("ServerStart")
+    server_shutdown: str = _hook("ServerShutdown", "before the server stops")
+    server_shutdown_data: str = _hook_data("ServerShutdown")
+    queue_end_delay: float = setting(1.0, "QueueEndDelay", "Seconds without work before QueueEndWebhook is sent.")
+    secret: str = setting(
+        "",
+        "Secret",
+        "If set, web hooks carry X-Swarm-Signature: sha256= and the HMAC of timestamp, full stop and body.",
+        secret=True,
+    )
+    local_hosts: str = setting(
+        "",
+        "LocalHosts",
+        "Hosts of this machine or its network that web hooks may be sent to, name or name:port, separated by commas. "
+        "All others must be on the internet.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtensionSettings:
+    """Programs of others that become part of this one."""
+
+    allow_install: bool = setting(
+        False,
+        "AllowInstall",
+        "Let administrators at this machine install and update extensions from https addresses. An extension runs with "
+        "all rights of the server.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +207,18 @@ class ServerSettings:
     nvidia_query_rate_limit_ms: int = setting(
         1000, "NvidiaQueryRateLimitMS", "For how many milliseconds what the GPUs have answered about themselves counts."
     )
+    user_authorization: AuthorizationSettings = field(
+        default_factory=AuthorizationSettings, metadata=setting_meta("UserAuthorization", "Who callers are.")
+    )
     logs: LogSettings = field(default_factory=LogSettings, metadata=setting_meta("Logs", "What is written to the log."))
+    web_hooks: WebHookSettings = field(
+        default_factory=WebHookSettings,
+        metadata=setting_meta("WebHooks", "Other programs that are told what happens here."),
+    )
+    extensions: ExtensionSettings = field(
+        default_factory=ExtensionSettings,
+        metadata=setting_meta("Extensions", "Programs of others that become part of this one."),
+    )
     performance: PerformanceSettings = field(
         default_factory=PerformanceSettings, metadata=setting_meta("Performance", "Limits that keep the server quick.")
     )

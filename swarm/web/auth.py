@@ -8,6 +8,8 @@ from swarm.accounts.user import User
 from swarm.state import AppState
 
 
-def page_user(state: AppState, request: Request) -> User | None:
-    """The caller of a page. Open mode: the user named by `X-SWARM-USER_ID`, else the local one. None means nobody."""
-    return state.users.caller(request.headers.get("x-swarm-user_id"))
+async def page_user(state: AppState, request: Request) -> User | None:
+    """The caller of a page. None means nobody: accounts are needed here, and nobody logged in."""
+    peer = request.client.host if request.client is not None else ""
+    entrant = await state.accounts.door.enter(request.headers, peer)
+    return None if entrant is None else entrant.user

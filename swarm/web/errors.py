@@ -28,14 +28,14 @@ def error_page(title: str, sentence: str, *, status: int = 200) -> HTMLResponse:
     return HTMLResponse(html, status_code=status, headers={"Content-Security-Policy": _POLICY})
 
 
-def told(error: UserError) -> Response:
+def told(error: UserError, *, status: int | None = None) -> Response:
     """A sentence for the caller as JSON: 404 for what does not exist, 400 for the rest (swarm-core 8.4)."""
     body: dict[str, Json] = {"error": error.sentence}
     if error.error_id is not None:
         body["error_id"] = error.error_id
     return Response(
         dumps(body),
-        status_code=404 if isinstance(error, NotFound) else 400,
+        status_code=status or (404 if isinstance(error, NotFound) else 400),
         media_type="application/json",
         headers={"Cache-Control": "no-store"},
     )

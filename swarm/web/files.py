@@ -24,7 +24,7 @@ from swarm.outputs.history import metadata_of
 from swarm.outputs.previews import Preview
 from swarm.state import AppState
 from swarm.web.auth import page_user
-from swarm.web.page import page
+from swarm.web.page import Access, page
 from swarm.web.ranges import OpenFileResponse
 
 _NO_SUCH_FILE = "404, file not found."
@@ -81,13 +81,13 @@ class _Place:
     relative: str
 
 
-@page("/View/{path:path}", methods=("GET",))
+@page("/View/{path:path}", methods=("GET",), access=Access.OWN_CHECK)
 async def view(state: AppState, request: Request) -> Response:
     """A file from an output folder: `/View/<user id>/<path>`. `?preview=true` asks for a small version."""
     return await _serve(state, request, prefix="/View/", names_owner=state.outputs.append_user)
 
 
-@page("/Output/{path:path}", methods=("GET",))
+@page("/Output/{path:path}", methods=("GET",), access=Access.OWN_CHECK)
 async def output(state: AppState, request: Request) -> Response:
     """The older address of the same files: `/Output/<path>` in the caller's own folder."""
     return await _serve(state, request, prefix="/Output/", names_owner=False)
@@ -109,7 +109,7 @@ async def _serve(state: AppState, request: Request, *, prefix: str, names_owner:
     path = _path_of(request)
     if not path.startswith(prefix):
         raise BadInput(_BAD_PREFIX, error_id="bad_path")
-    user = page_user(state, request)
+    user = await page_user(state, request)
     if user is None:
         raise BadInput("invalid or unauthorized", error_id="invalid_user")
     place = _place(state, user, unquote(path.removeprefix(prefix)), names_owner=names_owner)

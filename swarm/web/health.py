@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from swarm.access.permissions import READ_SERVER_INFO_PANELS
 from swarm.backends.backend import BackendStatus
 from swarm.base.json import Json, JsonObject, dumps
 from swarm.base.tasks import to_thread
@@ -43,7 +44,7 @@ def _hindrance(state: AppState) -> str | None:
     return None
 
 
-@page("/metrics", methods=("GET",))
+@page("/metrics", methods=("GET",), access=READ_SERVER_INFO_PANELS)
 async def metrics(state: AppState, request: Request) -> Response:
     """Counters and gauges in Prometheus' text format. No names of users, models or pictures are among them."""
     ledger = {job_state.value: count for job_state, count in (await to_thread(state.queue.ledger)).items()}

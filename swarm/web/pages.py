@@ -10,11 +10,13 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from swarm.base.errors import UserError
+from swarm.access.permission import Permission
+from swarm.base.errors import NotPermitted, UserError
 from swarm.state import AppState
+from swarm.web.auth import page_user
 from swarm.web.errors import not_there, told
-from swarm.web.page import Page, page
-from swarm.web.static import html_page
+from swarm.web.page import Access, Page, page
+from swarm.web.static import html_page, script_redirect
 
 
 @page("/", methods=("GET",))
@@ -24,10 +26,12 @@ async def root(state: AppState, request: Request) -> Response:
     return RedirectResponse("Text2Image", status_code=302)
 
 
-@page("/Text2Image")
+@page("/Text2Image", access=Access.OWN_CHECK)
 async def text2image(state: AppState, request: Request) -> Response:
-    """The main page."""
-    return await html_page("index.html", state.version)
+    """The main page. Leads to the login page whoever is not logged in."""
+    if await page_user(state, request) is None:
+        return script_redirect("Login")
+    return await html_page("index.html", state.version, state.upkeep.notices)
 
 
 class PageEndpoint:
@@ -46,9 +50,21 @@ class PageEndpoint:
         if methods is not None and request.method not in methods:
             return Response(status_code=405, headers={"Allow": ", ".join(methods)})
         try:
-            return await self._page.handler(self._state, request)
+            return await self._refusal(request) or await self._page.handler(self._state, request)
         except UserError as error:
             return told(error)
+
+    async def _refusal(self, request: Request) -> Response | None:
+        """What is answered to callers whom the page does not let in."""
+        access = self._page.access
+        if access in (Access.ANYONE, Access.OWN_CHECK):
+            return None
+        user = await page_user(self._state, request)
+        if user is None:
+            return told(NotPermitted("invalid or unauthorized", error_id="invalid_user"), status=401)
+        if isinstance(access, Permission) and not user.permits(access):
+            return told(NotPermitted("You lack permissions for this page.", error_id="bad_permissions"), status=403)
+        return None
 
 
 class _Nowhere:

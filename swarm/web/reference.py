@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, Response
 
 from swarm.base.json import JsonObject, dumps
 from swarm.state import AppState
-from swarm.web.page import page
+from swarm.web.page import Access, page
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 _STYLE = """
@@ -29,14 +29,14 @@ in its body or as the header <code>X-Session-ID</code>. A machine-readable form 
 <a href="/openapi.json">/openapi.json</a>.</p>"""
 
 
-@page("/openapi.json", methods=("GET", "HEAD"))
+@page("/openapi.json", methods=("GET", "HEAD"), access=Access.LOGGED_IN)
 async def openapi_document(state: AppState, request: Request) -> Response:
     """The API as an OpenAPI 3.1 document."""
     headers = {"Cache-Control": "no-cache"}
     return Response(dumps(state.openapi()), media_type="application/json", headers=headers)
 
 
-@page("/API", methods=("GET", "HEAD"))
+@page("/API", methods=("GET", "HEAD"), access=Access.LOGGED_IN)
 async def api_page(state: AppState, request: Request) -> Response:
     """The same for people: one page that needs nothing from elsewhere."""
     headers = {"Cache-Control": "no-cache", "Content-Security-Policy": _POLICY}

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
+from html import escape
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
@@ -14,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
+from swarm.base.json import dumps
 from swarm.base.tasks import to_thread
 from swarm.state import AppState
 from swarm.web.errors import not_there
@@ -41,6 +45,7 @@ _SERVED = frozenset(
 )
 _METHODS = ("GET", "HEAD")
 _STAMP = "{{vary}}"
+_BODY = re.compile(r"<body[^>]*>", re.IGNORECASE)
 _INLINE_SCRIPT = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL | re.IGNORECASE)
 
 
@@ -53,22 +58,45 @@ def _policy(scripts: str) -> str:
     )
 
 
-async def html_page(name: str, version: str) -> Response:
-    """A page of static/, with the version in place of `{{vary}}`, so that its links change with every update."""
+async def html_page(
+    name: str, version: str, notices: tuple[str, ...] = (), *, words: Mapping[str, str] = MappingProxyType({})
+) -> Response:
+    """A page of static/, with the version in place of `{{vary}}`, so that its links change with every update.
+
+    `notices`: sentences to show above everything else. `words`: plain texts for further places like `{{title}}`.
+    """
     path = STATIC / name
     try:
         stamp = (await to_thread(path.stat)).st_mtime_ns
-        html, policy = await to_thread(_stamped, path, stamp, version)
+        html, policy = await to_thread(_stamped, path, stamp, version, notices)
     except FileNotFoundError:
         return not_there()
+    for word, text in words.items():
+        html = html.replace(f"{{{{{word}}}}}", escape(text))
     headers = {"Cache-Control": "no-cache", "Content-Security-Policy": policy}
     return Response(html, media_type="text/html", headers=headers)
 
 
+def script_redirect(target: str) -> Response:
+    """A page that leads on by script (swarm-core 2.10), and without scripts by a link."""
+    script = f"window.location.replace({dumps(target).decode()})"
+    html = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Swarm</title>'
+        f"<script>{script}</script></head><body>"
+        f'<p><a href="{escape(target)}">Go on to {escape(target)}</a></p></body></html>'
+    )
+    allowed = b64encode(sha256(script.encode()).digest()).decode()
+    headers = {"Cache-Control": "no-store", "Content-Security-Policy": _policy(f" 'sha256-{allowed}'")}
+    return Response(html, media_type="text/html", headers=headers)
+
+
 @lru_cache(maxsize=16)
-def _stamped(path: Path, stamp: int, version: str) -> tuple[str, str]:
+def _stamped(path: Path, stamp: int, version: str, notices: tuple[str, ...]) -> tuple[str, str]:
     """The finished text of a page, and its policy. `stamp`: the file's time, so that edits are noticed."""
     html = path.read_text("utf-8").replace(_STAMP, quote(version))
+    if notices:
+        banner = "".join(f'<p role="alert" class="notice">{escape(each)}</p>' for each in notices)
+        html = _BODY.sub(lambda found: found[0] + banner, html, count=1)
     hashes = [b64encode(sha256(each.encode()).digest()).decode() for each in _INLINE_SCRIPT.findall(html)]
     return html, _policy("".join(f" 'sha256-{each}'" for each in hashes))
 

@@ -16,13 +16,13 @@ from swarm.catalog.wildcards import SUBTYPE as WILDCARDS
 from swarm.media.image import Picture
 from swarm.state import AppState
 from swarm.web.auth import page_user
-from swarm.web.page import page
+from swarm.web.page import Access, page
 
 
-@page("/ViewSpecial/{path:path}", methods=("GET",))
+@page("/ViewSpecial/{path:path}", methods=("GET",), access=Access.OWN_CHECK)
 async def view_special(state: AppState, request: Request) -> Response:
     """The picture of a model, by set and name (`.safetensors` or not), a a wildcard list, or the caller's preset."""
-    user = page_user(state, request)
+    user = await page_user(state, request)
     if user is None:
         raise NotPermitted("invalid or unauthorized", error_id="invalid_user")
     path = re.sub("/{2,}", "/", unquote(request.path_params["path"]).replace("\\", "/")).strip("/")
@@ -37,9 +37,9 @@ async def view_special(state: AppState, request: Request) -> Response:
 def _model(state: AppState, user: User, subtype: str, name: str) -> Picture | None:
     if subtype == WILDCARDS:
         wildcard = state.wildcards.get(name)
-        return None if wildcard is None else state.wildcards.preview(wildcard)
+        return state.wildcards.preview(wildcard) if wildcard and user.permits_model(wildcard.name) else None
     entry = state.catalog.find(subtype, name)
-    return None if entry is None else state.catalog.preview(entry)
+    return state.catalog.preview(entry) if entry is not None and user.permits_model(entry.name) else None
 
 
 def _preset(state: AppState, user: User, subtype: str, name: str) -> Picture | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,9 +73,11 @@ def test_a_password_is_changed_with_the_old_one(database: Database) -> None:
     assert str(data.get("anna", "password")).startswith("$argon2id$")
     with pytest.raises(Refused, match=r"Incorrect old password\. Refused\."):
         passwords.change("anna", "wrong horse", "another one")
-    passwords.change("anna", "correct horse", "__swarmdoprehash:swarmclientpw:anna:pw")
-    hashed = hashlib.sha256(b"swarmclientpw:anna:pw").hexdigest()
-    assert passwords.matches("anna", hashed) and passwords.matches("anna", "__swarmdoprehash:swarmclientpw:anna:pw")
+    passwords.change("anna", "correct horse", "__swarmdoprehash:swarmclientpw:anna:staple battery")
+    hashed = hashlib.sha256(b"swarmclientpw:anna:staple battery").hexdigest()
+    assert passwords.matches("anna", hashed) and passwords.matches(
+        "anna", "__swarmdoprehash:swarmclientpw:anna:staple battery"
+    )
 
 
 def test_bad_passwords_and_hasty_changes_are_refused(database: Database) -> None:
@@ -84,12 +87,42 @@ def test_bad_passwords_and_hasty_changes_are_refused(database: Database) -> None
         passwords.change("anna", "", "1234567")
     with pytest.raises(BadInput, match=r"New password is too long\."):
         passwords.change("anna", "", "x" * 501)
-    passwords.change("anna", "", "12345678")
+    passwords.change("anna", "", "23571113")
     for _ in range(4):
         with pytest.raises(Refused, match="Incorrect"):
-            passwords.change("anna", "guess", "12345678")
+            passwords.change("anna", "guess", "23571113")
     with pytest.raises(Refused, match="Rate-limit hit"):
-        passwords.change("anna", "12345678", "12345679")
-    passwords.change("bert", "", "12345678")
+        passwords.change("anna", "23571113", "23571117")
+    passwords.change("bert", "", "23571113")
     clock.now += 61
-    passwords.change("anna", "12345678", "12345679")
+    passwords.change("anna", "23571113", "23571117")
+
+
+def test_a_name_that_nobody_has_takes_as_long_as_a_wrong_password(database: Database) -> None:
+    clock = Clock()
+    passwords = Passwords(UserData(database, clock), clock)
+    passwords.change("anna", "", "correct horse")
+
+    def seconds(name: str) -> float:
+        start = time.perf_counter()
+        assert not passwords.matches(name, "wrong horse")
+        return time.perf_counter() - start
+
+    known, unknown = (min(seconds(name) for _ in range(7)) for name in ("anna", "nobody"))
+    assert 0.6 < unknown / known < 1.7
+
+
+def test_a_proven_token_is_known_without_the_disk_until_it_is_revoked(database: Database) -> None:
+    clock = Clock()
+    store = TokenStore(database, clock)
+    text = store.create("anna", address="", agent="")
+    other = store.create("anna", address="", agent="")
+    assert store.proven(text) is None
+    token = store.check(text)
+    assert token is not None and store.proven(text) == token and store.exists(token.id)
+    clock.now += 61
+    assert store.proven(text) is None and store.check(text) is not None
+    assert store.revoke_all("anna", but=token.id) == 1
+    assert store.check(other) is None and store.check(text) is not None
+    assert store.revoke("anna", token.id)
+    assert store.proven(text) is None and store.check(text) is None and not store.exists(token.id)

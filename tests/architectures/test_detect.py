@@ -11,6 +11,7 @@ from swarm.architectures import families
 from swarm.architectures.architecture import Architecture, wire_classes, wire_compat_classes
 from swarm.architectures.detect import GENERIC_PIPELINE, detect, find_class
 from swarm.architectures.header import Header, TensorInfo
+from swarm.architectures.order import RANKS
 from swarm.architectures.remaps import REMAPS
 from swarm.base.registry import collect
 
@@ -35,12 +36,22 @@ def test_exactly_one_family_fits(path: Path) -> None:
 def test_every_rule_has_a_header() -> None:
     covered = {read(path)[0] for path in HEADERS}
     without = {id for id, architecture in ARCHITECTURES.items() if architecture.detect is not None} - covered
-    assert without == {
-        "stable-diffusion-v2-depth",
-        "stable-diffusion-v2-unclip",
-        "stable-diffusion-v3-medium/lora",
-        "stable-diffusion-xl-v1-base/control-lora",
-    }
+    assert without == set()
+
+
+def test_every_class_of_the_contract_is_there() -> None:
+    assert len(ARCHITECTURES) == 174, "the 173 classes, and folders of no known family"
+    assert set(RANKS) <= set(ARCHITECTURES)
+    assert set(REMAPS.values()) <= set(ARCHITECTURES)
+    without_rule = {id for id in RANKS if ARCHITECTURES[id].detect is None}
+    assert without_rule == {"stable-diffusion-xl-v1-base"}, "told from 0.9 by a setting"
+
+
+def test_a_file_that_fits_several_is_of_the_class_asked_for_first() -> None:
+    both = [read(path)[1] for path in HEADERS if path.stem in ("hunyuan-video-vae", "stable-diffusion-v1")]
+    found = detect(Header({**both[0].tensors, **both[1].tensors}), ARCHITECTURES)
+    assert found.found is ARCHITECTURES["stable-diffusion-v1"]
+    assert "hunyuan-video/vae would fit as well" in found.reasons
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
 
 import pytest
 
+from swarm.base.errors import BadInput
+from swarm.base.log_file import LogFile, log_path
 from swarm.base.logs import LogBuffer, set_up_logging
 
 
@@ -34,3 +39,27 @@ def test_the_buffer_keeps_the_latest_in_order() -> None:
     kept = buffer.lines()
     assert (len(kept), kept[0].text, kept[-1].sequence) == (1024, "976", 2000)
     assert [line.text for line in buffer.lines(after=1998)] == ["1998", "1999"]
+
+
+def test_the_file_of_a_run_lies_below_the_data(tmp_path: Path) -> None:
+    now = datetime(2026, 1, 31, 18, 5, 7)
+    path = log_path(tmp_path, "Logs/[year]-[month]/[day]-[hour]-[minute]-[pid].[odd].log", now, 12)
+    assert path == tmp_path / "Logs" / "2026-01" / "31-18-05-12.[odd].log"
+    for template in ("../x.log", " ", "/etc/x.log"):
+        with pytest.raises(BadInput):
+            log_path(tmp_path / "Data", template, now, 12)
+
+
+def test_lines_in_a_file_have_times_levels_and_no_secrets(tmp_path: Path) -> None:
+    handler = LogFile(tmp_path / "deep" / "x.log", "Info")
+    logger = logging.getLogger("swarm.test_file")
+    logger.addHandler(handler)
+    try:
+        logger.setLevel(logging.DEBUG)
+        logger.debug("too little")
+        logger.warning("password=hunter22 is %s", "said")
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+    (line,) = (tmp_path / "deep" / "x.log").read_text().splitlines()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3} \[Warning\] password=<secret> is said", line)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 from io import BytesIO
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from swarm.base.database import Database
 from swarm.base.errors import BadInput
 from swarm.base.registry import collect
 from swarm.catalog.catalog import Catalog
-from swarm.catalog.wire import model_object, preview_data, preview_url
+from swarm.catalog.wire import model_object, preview_data, preview_url, stand_in
 from tests.support.models import SD15_TENSORS, write_model
 
 ARCHITECTURES = collect(families, Architecture)
@@ -95,6 +96,8 @@ def test_pickled_checkpoints_are_listed_without_being_opened(models: Path) -> No
     assert entry.info.description == "(None, use '.safetensors' to enable metadata descriptions)"
     assert entry.problem is not None
     assert "Convert it to safetensors" in entry.problem
+    assert preview_url(entry) == stand_in(entry) == "imgs/legacy_ckpt.jpg"
+    assert (Path(__file__).parents[2] / "static" / stand_in(entry)).is_file()
 
 
 def test_only_changed_files_are_opened_again(models: Path, tmp_path: Path) -> None:
@@ -238,3 +241,30 @@ def test_the_wire_object_has_the_keys_in_order(models: Path) -> None:
     assert (wire["resolution"], wire["standard_width"], wire["standard_height"]) == ("640x512", 640, 512)
     assert (wire["architecture"], wire["class"]) == ("stable-diffusion-v1", "Stable Diffusion v1")
     assert (wire["loaded"], wire["hash"], wire["preview_image"]) == (True, "", "imgs/model_placeholder.jpg")
+
+
+def test_thousands_of_unknown_models_are_listed_first_and_looked_into_later(models: Path) -> None:
+    for number in range(250):
+        write_model(models / "Stable-Diffusion" / f"m{number}.safetensors")
+    database = Database(models.parent / "cache.db", durable=False)
+    made = Catalog([models], ARCHITECTURES, database, lambda: 1000.0)
+    assert made.progress is None
+    made.refresh(patience=0)
+    assert len(made.names(SD)) == 250
+    assert made.progress == (0, 250)
+    waiting = made.find(SD, "m7")
+    assert waiting is not None
+    assert waiting.architecture is None
+    assert made.model_file(waiting).family == "stable-diffusion-v1", "asked for, it is looked into at once"
+    assert made.progress == (1, 250)
+    assert Catalog([models], ARCHITECTURES, database, lambda: 1000.0).progress is None
+    ticking = count(1000)
+    again = Catalog([models], ARCHITECTURES, database, lambda: float(next(ticking)))
+    again.refresh(patience=0)
+    assert again.progress == (1, 250), "what was learnt is kept"
+    assert again.read_more(seconds=1)
+    assert again.progress == (101, 250)
+    while again.read_more(seconds=1):
+        pass
+    assert again.progress is None
+    assert {entry.architecture for entry in again.entries(SD)} == {ARCHITECTURES["stable-diffusion-v1"]}

@@ -1,11 +1,15 @@
-"""Noise: the same everywhere, varied along the stated axis, and a path that agrees with itself."""
+"""Noise: the same everywhere, varied along the stated axis, drawn in order or along a path that agrees with itself."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+from torchsde import BrownianTree
 
-from swarm.engine.latents import StepNoise, seeded_noise, varied
+from swarm.diffusion.sampler import Noise, NoiseKind
+from swarm.diffusion.sigmas import SigmaTable
+from swarm.diffusion.space import Space
+from swarm.engine.latents import StepNoise, noise_for, seeded_noise, varied
 
 pytestmark = pytest.mark.torch
 SHAPE = (4, 16, 16)
@@ -25,30 +29,62 @@ def test_variation_turns_from_one_noise_to_the_other() -> None:
     torch.testing.assert_close(varied(one, one, 0.5), one)
 
 
-def noise(seed: int = 3) -> StepNoise:
-    return StepNoise(seed, SHAPE, torch.device("cpu"))
+CPU = torch.device("cpu")
+SPACE = Space(SigmaTable.scaled_linear())
+SIGMAS = (9.0, 4.0, 1.5, 0.2, 0.0)
 
 
-def test_steps_that_follow_each_other_get_fresh_normal_noise() -> None:
-    path = noise()
-    made = [path(start, end) for start, end in ((9.0, 4.0), (4.0, 1.5), (1.5, 0.2))]
+def noise(kind: NoiseKind, seed: int = 3, shape: tuple[int, int, int] = SHAPE) -> Noise:
+    return noise_for(kind, seed, shape, CPU, SPACE, SIGMAS)
+
+
+def drawn(noise: Noise, start: float, end: float) -> torch.Tensor:
+    answer = noise(start, end)
+    assert isinstance(answer, torch.Tensor)
+    return answer
+
+
+def test_step_noise_is_drawn_in_order_one_past_the_seed() -> None:
+    generator = torch.Generator().manual_seed(4)
+    path = noise("steps")
+    for way in ((9.0, 4.0), (9.0, 4.0), (1.5, 0.2)):
+        assert torch.equal(drawn(path, *way), torch.randn(1, *SHAPE, generator=generator))
+
+
+def test_brownian_noise_is_torchsdes_tree_turned_downwards() -> None:
+    path = noise("brownian")
+    tree = BrownianTree(torch.tensor(0.2), torch.zeros(1, *SHAPE), torch.tensor(9.0), entropy=3)
+    for high, low in ((9.0, 4.0), (4.0, 0.2), (7.0, 1.0)):
+        expected = -tree(torch.tensor(low), torch.tensor(high)) / (high - low) ** 0.5
+        torch.testing.assert_close(drawn(path, high, low), expected)
+
+
+def test_brownian_noise_is_the_draw_everybody_gets() -> None:
+    """Numbers of k-diffusion 0.1.1's sampler of a Brownian tree: seed 5, sigmas 0.2 to 9, four values each."""
+    path = noise("brownian", 5, (2, 2, 2))
+    first = [-0.4001673460006714, 0.5996824502944946, -0.22946831583976746, 0.5852261185646057]
+    second = [-0.874379575252533, -0.7671334147453308, 0.4719717800617218, -0.7808027267456055]
+    assert drawn(path, 9.0, 4.0).flatten()[:4].tolist() == pytest.approx(first, abs=1e-5)
+    assert drawn(path, 4.0, 1.0).flatten()[:4].tolist() == pytest.approx(second, abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["steps", "brownian", "brownian-device"])
+def test_steps_that_follow_each_other_get_fresh_normal_noise(kind: NoiseKind) -> None:
+    path = noise(kind)
+    made = [drawn(path, start, end) for start, end in ((9.0, 4.0), (4.0, 1.5), (1.5, 0.2))]
     for each in made:
         assert float(each.mean()) == pytest.approx(0, abs=0.1)
         assert float(each.std()) == pytest.approx(1, abs=0.1)
     assert abs(float((made[0] * made[1]).mean())) < 0.1
-    assert torch.equal(noise()(9.0, 4.0), made[0])
+    assert torch.equal(drawn(noise(kind), 9.0, 4.0), made[0])
 
 
 def test_ways_that_overlap_share_their_noise() -> None:
-    path = noise()
-    part, whole = path(9.0, 6.0), path(9.0, 1.0)
-    rest = path(6.0, 1.0)
-    torch.testing.assert_close(whole * 8.0**0.5, part * 3.0**0.5 + rest * 5.0**0.5)
+    path = noise("brownian")
+    part, whole, rest = drawn(path, 9.0, 6.0), drawn(path, 9.0, 1.0), drawn(path, 6.0, 1.0)
+    torch.testing.assert_close(whole * 8.0**0.5, part * 3.0**0.5 + rest * 5.0**0.5, atol=1e-4, rtol=1e-4)
 
 
-def test_a_way_inside_a_known_one_is_bridged() -> None:
-    path = noise()
-    whole = path(9.0, 1.0)
-    part = path(9.0, 5.0)
-    assert float(part.std()) == pytest.approx(1, abs=0.1)
-    assert float((part * whole).mean()) == pytest.approx(0.5**0.5, abs=0.1)
+def test_a_walk_of_one_step_to_zero_has_no_path() -> None:
+    assert noise_for("brownian", 3, SHAPE, CPU, SPACE, (9.0, 0.0)).space is SPACE
+    assert isinstance(noise_for("brownian", 3, SHAPE, CPU, SPACE, ()), StepNoise)

@@ -99,7 +99,8 @@ def test_a_disk_that_is_full_while_a_job_runs(world: World, tmp_path: Path) -> N
                 heard.extend(messages)
                 errors = [message["error"] for message in heard if "error" in message]
                 assert NOT_SAVED in errors
-                assert not [message for message in heard if "image" in message]
+                offered = [message["image"] for message in heard if "image" in message]
+                assert offered and all(image.startswith("data:image/png;base64,") for image in offered)
                 assert pictures(world) == []
                 assert "status" in client.post("GetCurrentStatus")
                 refused = client.generate(**SMALL)

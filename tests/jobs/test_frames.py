@@ -43,7 +43,10 @@ models = st.builds(
 loras = st.builds(LoraUse, file=models, weight=fractions, text_weight=fractions)
 values = st.one_of(texts, numbers, fractions, st.booleans(), pictures, st.lists(texts, max_size=3).map(tuple))
 inputs = st.builds(
-    GenerationInput, st.dictionaries(texts, values, max_size=4), st.dictionaries(texts, texts, max_size=2)
+    GenerationInput,
+    st.dictionaries(texts, values, max_size=4),
+    st.dictionaries(texts, texts, max_size=2),
+    st.dictionaries(st.integers(1, 99), st.dictionaries(texts, values, max_size=2), max_size=2),
 )
 seeds = st.lists(st.integers(0, 2**63 - 1), max_size=3).map(tuple)
 jobs = st.builds(

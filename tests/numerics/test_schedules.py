@@ -8,11 +8,14 @@ from math import atan, exp, log, tan
 import pytest
 
 from swarm.base.registry import collect
-from swarm.diffusion import schedules
-from swarm.diffusion.schedule import Schedule, ScheduleOptions
+from swarm.diffusion import samplers, schedules
+from swarm.diffusion.sampler import Sampler
+from swarm.diffusion.schedule import Schedule, ScheduleOptions, sigmas_for
 from swarm.diffusion.schedules.beta import quantile, regularized_beta
+from swarm.diffusion.schedules.flux2 import bend
 from swarm.diffusion.sigmas import SigmaTable
 
+SAMPLERS = collect(samplers, Sampler)
 SCHEDULES = collect(schedules, Schedule)
 TABLE = SigmaTable.scaled_linear()
 PLAIN = ScheduleOptions()
@@ -62,6 +65,60 @@ def test_sigmas_fall_from_the_top_to_zero(id: str, n: int) -> None:
     assert answer[0] <= TABLE.sigma_max * 1.0001
     if id not in ("turbo", "beta"):
         assert len(answer) == n + 1
+
+
+@pytest.mark.parametrize("id", SCHEDULES)
+def test_flow_shares_stay_shares(id: str) -> None:
+    answer = sigmas(id, 8, table=SigmaTable.flow(3.0), options=ScheduleOptions(compat="flux-1"))
+    assert all(1.0 >= high > low >= 0.0 for high, low in pairwise(answer))
+
+
+def test_the_dropdown_stands_in_swarmuis_order() -> None:
+    dropdown = (
+        "normal karras exponential simple ddim_uniform sgm_uniform turbo align_your_steps beta linear_quadratic "
+        "ltxv ltxv-image kl_optimal flux2 ideogram4 ideogram4turbo"
+    )
+    assert " ".join(each.id for each in sorted(SCHEDULES.values(), key=lambda each: each.order)) == dropdown
+
+
+def test_some_samplers_drop_the_second_last_sigma() -> None:
+    def visited(sampler: str, schedule: str, n: int) -> list[float]:
+        return sigmas_for(SAMPLERS[sampler], SCHEDULES[schedule], n, TABLE, PLAIN)
+
+    whole = sigmas("karras", 6)
+    assert visited("dpm_2", "karras", 5) == [*whole[:5], 0.0]
+    assert visited("uni_pc", "karras", 5) == [*whole[:5], 0.0]
+    assert visited("euler", "karras", 6) == whole
+    # Schedules tuned to certain levels keep them all.
+    assert visited("dpm_2", "turbo", 4) == sigmas("turbo", 4)
+    assert visited("euler", "karras", 0) == []
+
+
+def test_flux2_shifts_by_size_and_steps() -> None:
+    """The two lines of its authors: mu for few steps and for many, 1024² being 4096 tokens."""
+    few, many = 8.73809524e-05 * 4096 + 1.89833333, 0.00016927 * 4096 + 0.45666666
+    assert bend(4096, 10) == pytest.approx(few)
+    assert bend(4096, 200) == pytest.approx(many)
+    assert bend(5000, 10) == bend(5000, 50) == pytest.approx(0.00016927 * 5000 + 0.45666666)
+    assert sigmas("flux2", 2)[1] == pytest.approx(1 / (1 + exp(-bend(4096, 2))))
+
+
+def test_ltxv_ends_its_share_at_a_tenth() -> None:
+    answer = sigmas("ltxv-image", 8)
+    assert (answer[0], answer[-2]) == pytest.approx((1.0, 0.1))
+    small = sigmas("ltxv-image", 8, ScheduleOptions(cells=1024))
+    assert small[4] < answer[4]
+    assert sigmas("ltxv", 8) == sigmas("simple", 8)
+
+
+def test_ideogram_takes_quantiles_of_a_logit_normal_distribution() -> None:
+    at_base = ScheduleOptions(width=512, height=512)
+    answer = sigmas("ideogram4", 4, at_base)
+    assert answer[2] == pytest.approx(0.5)
+    assert answer[1] == pytest.approx(1 / (1 + exp(-1.75 * 0.6744897501960817)))
+    assert answer[0] == pytest.approx(1 / (1 + exp(-9.0)))
+    assert sigmas("ideogram4turbo", 4, at_base)[2] == pytest.approx(1 / (1 + exp(-0.5)))
+    assert sigmas("ideogram4", 4)[2] == pytest.approx(1 / (1 + exp(-log(2))))
 
 
 def test_normal_spaces_timesteps_evenly_with_both_ends() -> None:
@@ -138,4 +195,4 @@ def test_the_beta_distribution_is_right() -> None:
 def test_beta_takes_table_entries_once() -> None:
     assert set(sigmas("beta", 20)[:-1]) <= set(TABLE.sigmas)
     assert sigmas("beta", 20)[0] == TABLE.sigma_max
-    assert len(sigmas("beta", 2000)) < 2001
+    assert len(sigmas("beta", 900)) < 901

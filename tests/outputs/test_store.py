@@ -41,6 +41,31 @@ def test_taken_names_get_a_counter_whatever_their_extension(shelves: Shelves) ->
     assert shelves.save("raw/X").relative == "raw/X-4.png"
 
 
+def test_files_that_others_put_there_meanwhile_are_not_overwritten(shelves: Shelves) -> None:
+    folder = shelves.save("raw/x").path.parent
+    (folder / "x-1.jpg").write_bytes(b"another program's")
+    (folder / "x-2.swarm.json").write_bytes(b"another program's")
+    assert shelves.save("raw/x").relative == "raw/x-3.png"
+    assert shelves.save("raw/x").relative == "raw/x-4.png"
+    assert (folder / "x-1.jpg").read_bytes() == b"another program's"
+
+
+def test_a_folder_is_listed_once_however_many_pictures_are_saved_to_it(shelves: Shelves) -> None:
+    folder = shelves.save("raw/x").path.parent
+    listed: list[str] = []
+    watching = True
+
+    def hear(event: str, arguments: tuple[object, ...]) -> None:
+        if watching and event in ("os.listdir", "os.scandir") and str(arguments[0]) == str(folder):
+            listed.append(event)
+
+    sys.addaudithook(hear)
+    names = [shelves.save("raw/x").relative for _ in range(20)]
+    watching = False
+    assert names == [f"raw/x-{number}.png" for number in range(1, 21)]
+    assert listed == []
+
+
 def test_the_name_of_a_deleted_picture_is_not_used_again(shelves: Shelves) -> None:
     first = shelves.save("raw/x", '{"a": 1}')
     shelves.store.delete("local", first.relative)

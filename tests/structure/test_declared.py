@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import swarm.ext
-from swarm.app import PROGRAM, collect_declarations
+from swarm.app import PROGRAM
+from swarm.declarations import collect_declarations
 from swarm.extend.load import load_extensions
 
 DECLARED = collect_declarations(

@@ -19,7 +19,13 @@ FLOORS = {
     **dict.fromkeys(["generation"], 7),
     **dict.fromkeys(["state"], 8),
     **dict.fromkeys(["api", "web"], 9),
-    **dict.fromkeys(["ext", "app", "cli", "devices", "lock", "starter", "__main__"], 10),
+    **dict.fromkeys(
+        [
+            *("ext", "app", "cli", "commands", "declarations", "devices", "exposure", "listening"),
+            *("lock", "owner", "patience", "serve", "starter", "stores", "__main__"),
+        ],
+        10,
+    ),
 }
 """Floor of each package. The loader of extensions needs only `base`, so that the engine can use it, too;
 an architecture names the sigma table of `diffusion` that it was trained with, so it stands above."""

@@ -64,6 +64,7 @@ def server_in_thread(options: LaunchOptions) -> Iterator[str]:
         ws_per_message_deflate=False,
         ws_max_size=64 * 1024 * 1024,
         lifespan="on",
+        proxy_headers=False,
     )
     server = ThreadServer(config)
     thread = threading.Thread(target=server.run, name="test-server", daemon=True)

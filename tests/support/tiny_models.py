@@ -77,13 +77,13 @@ class Tiny:
     def save_single_file(self, path: Path, config: dict[str, Any] | None = None) -> Path:
         """Write the original single-file layout; `config` becomes the header's `swarm.config`."""
         layers, levels = self.unet.config.layers_per_block, len(self.vae.config.block_out_channels)
-        tensors = {f"model.diffusion_model.{_unet_name(k, self.unet, layers)}": v for k, v in _weights(self.unet)}
-        tensors |= {f"first_stage_model.{k}": v for k, v in (_vae_entry(k, v, levels) for k, v in _weights(self.vae))}
+        tensors = {f"model.diffusion_model.{unet_name(k, self.unet, layers)}": v for k, v in _weights(self.unet)}
+        tensors |= {f"first_stage_model.{k}": v for k, v in (vae_entry(k, v, levels) for k, v in _weights(self.vae))}
         first = "conditioner.embedders.0.transformer.text_model." if self.is_xl else None
         first = first or "cond_stage_model.transformer.text_model."
         tensors |= {first + k.removeprefix("text_model."): v for k, v in _weights(self.text[0])}
         if self.is_xl:
-            tensors |= {f"conditioner.embedders.1.model.{k}": v for k, v in _open_clip(self.text[1]).items()}
+            tensors |= {f"conditioner.embedders.1.model.{k}": v for k, v in open_clip(self.text[1]).items()}
         metadata = {"format": "pt"} | ({} if config is None else {"swarm.config": json.dumps(config)})
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata=metadata)
         return path
@@ -167,7 +167,7 @@ def _weights(module: torch.nn.Module) -> list[tuple[str, torch.Tensor]]:
     return [(name, weight.detach()) for name, weight in module.named_parameters()]
 
 
-def _unet_name(name: str, unet: UNet2DConditionModel, layers: int) -> str:
+def unet_name(name: str, unet: UNet2DConditionModel, layers: int) -> str:
     for new, old in _UNET_NAMES.items():
         if name.startswith(new + "."):
             return old + name[len(new) :]
@@ -198,7 +198,7 @@ def _resnet(rest: str) -> str:
     return f"{_RESNET[part]}.{end}"
 
 
-def _vae_entry(name: str, tensor: torch.Tensor, levels: int) -> tuple[str, torch.Tensor]:
+def vae_entry(name: str, tensor: torch.Tensor, levels: int) -> tuple[str, torch.Tensor]:
     match = re.fullmatch(r"(encoder|decoder)\.(down_blocks|up_blocks|mid_block)\.(.+)", name)
     if match is None:
         return name.replace("conv_norm_out", "norm_out"), tensor
@@ -218,7 +218,7 @@ def _vae_entry(name: str, tensor: torch.Tensor, levels: int) -> tuple[str, torch
     return f"{home}.{kind.removesuffix('rs')}.{end}", tensor
 
 
-def _open_clip(model: CLIPTextModelWithProjection) -> Tensors:
+def open_clip(model: CLIPTextModelWithProjection) -> Tensors:
     weights = dict(_weights(model))
     found: Tensors = {
         "token_embedding.weight": weights["text_model.embeddings.token_embedding.weight"],

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import swarm.access
 from swarm.access.permission import Permission
 from swarm.access.role import default_roles
+from swarm.accounts.door import Door
 from swarm.accounts.session import SessionStore
+from swarm.accounts.tokens import TokenStore
 from swarm.accounts.user import UserStore
 from swarm.base.database import Database
 from swarm.base.registry import collect
@@ -33,8 +35,10 @@ def tiny_state(
         settings=settings,
         permissions=permissions,
         users=users,
+        accounts=SimpleNamespace(door=Door(users, cast(TokenStore, None), lambda: settings.user_authorization)),
         sessions=SessionStore(database, users, time.time),
         clock=time.time,
         version="1.2.3",
+        notices=(),
         server_id="5a3e0a5e-0000-4000-8000-000000000000",
     )

@@ -124,6 +124,12 @@ def test_updates_are_neither_looked_for_nor_made(client: SwarmClient) -> None:
     assert client.post("AdminTakeControl") == {"success": True}
 
 
+def test_there_is_nothing_left_to_install(client: SwarmClient) -> None:
+    wanted = {"theme": "modern_dark", "installed_for": "just_self", "backend": "none", "models": "none"}
+    told = list(client.stream("InstallConfirmWS", **wanted, install_amd=False, language="en"))
+    assert told == [{"error": "Server is already installed!"}]
+
+
 def test_a_server_that_another_program_runs_cannot_be_ended(client: SwarmClient) -> None:
     assert client.post("ShutdownServer") == {"error": "Another program runs this server, and only that can stop it."}
     assert list(client.post("UpdateAndRestart", force=True)) == ["error"]

@@ -1,6 +1,7 @@
 /** Calls to POST API/<route>: one session for the page, renewed when the server no longer knows it. */
 
 const TRIES = 3
+const NOBODY = "Invalid or unauthorized."
 
 /** A refusal, in the server's own sentence. `id` is the wire's error_id, or "unreachable" when nothing answered. */
 export class ApiError extends Error {
@@ -16,13 +17,16 @@ export class Client {
   #fetch
   #memory
   #session = null
+  #onNobody
 
   /**
    * @param {{base: string, fetch: typeof fetch, memory: import("../lib/storage.js").Memory}} needs
-   * `base` is the folder the page was served from, so that everything works below any prefix.
+   * `base` is the folder the page was served from, so that everything works below any prefix. `onNobody` is called when
+   * the server wants a login.
    */
-  constructor({ base, fetch, memory }) {
+  constructor({ base, fetch, memory, onNobody = () => {} }) {
     this.#base = base
+    this.#onNobody = onNobody
     this.#fetch = fetch
     this.#memory = memory
   }
@@ -32,6 +36,12 @@ export class Client {
     const kept = this.#session === null ? this.#memory.read("session") : null
     this.#session ??= kept ? Promise.resolve(kept) : this.#open()
     return this.#session
+  }
+
+  /** Remember no session: whoever used this tab has left. */
+  forget() {
+    this.#session = null
+    this.#memory.forget("session")
   }
 
   /** Replace `stale`. Of several calls that were refused together, the first one asks for a new session. */
@@ -70,6 +80,7 @@ export class Client {
       return session
     } catch (error) {
       this.#session = null
+      if (error.message === NOBODY) this.#onNobody()
       throw error
     }
   }

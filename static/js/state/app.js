@@ -18,6 +18,7 @@ export const client = new Client({
   base: document.baseURI,
   fetch: (...request) => fetch(...request),
   memory: memory("session"),
+  onNobody: () => location.replace(new URL("Login", document.baseURI)),
 })
 export const notices = new Notices()
 export const connection = new Connection({ client })

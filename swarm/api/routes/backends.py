@@ -30,9 +30,11 @@ async def list_backend_types(call: Call) -> JsonObject:
 async def list_backends(call: Call, nonreal: bool = False, full_data: bool = False) -> JsonObject:
     """Every backend by its id. `full_data` adds the model each one holds. Secret settings are masked.
 
-    `nonreal` would add backends that the server makes by itself; this server makes none.
+    `nonreal` adds those that other backends bring along; their ids are negative. Of those, `servers` names the servers
+    that work passes through.
     """
-    return backend_list(call.state.pool.instances(), call.state.clock(), full=full_data)
+    instances = [one for one in call.state.pool.instances() if nonreal or one.parent is None]
+    return backend_list(instances, call.state.clock(), full=full_data)
 
 
 @route("AddNewBackend", permission=ADD_REMOVE_BACKENDS, touches=True, answers=Map(ANY))

@@ -60,8 +60,12 @@ async def interrupt_all(call: Call, other_sessions: bool = False) -> JsonObject:
 
 @route("GetCurrentStatus", permission=FUNDAMENTAL_GENERATE_TAB_ACCESS, answers=STATUS)
 async def get_current_status(call: Call) -> JsonObject:
-    """The session's counters, the state of the backends, and the features they support."""
-    return call.state.generation.status(call.caller.id)
+    """The session's counters, the state of the backends, and the features they support.
+
+    `notices`: sentences that people should read, such as that a damaged database was replaced; mostly not there.
+    """
+    status = call.state.generation.status(call.caller.id)
+    return {**status, "notices": list(call.state.upkeep.notices)} if call.state.upkeep.notices else status
 
 
 @route(

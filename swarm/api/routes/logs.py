@@ -43,7 +43,7 @@ async def list_recent_log_messages(call: Call, types: list[str], body: Body) -> 
     counts all lines since the start.
     """
     after = body.get("last_sequence_ids")
-    logs, known = call.state.logs, after if isinstance(after, dict) else {}
+    logs, known = call.state.upkeep.logs, after if isinstance(after, dict) else {}
     last = logs.last_sequence
     data = {name: _messages(logs, name, _number(known, name)) for name in types if name in LEVELS}
     return {"types_available": _types(), "last_sequence_id": last, "data": data}

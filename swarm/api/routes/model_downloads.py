@@ -26,14 +26,18 @@ async def do_model_download_ws(
     """Download a model file from an allowed host: frames with `current_percent`, then `{"success": true}`.
 
     `type`: the model set. `name`: without extension. `metadata`: JSON text for the sidecar. A message
-    `{"signal": "cancel"}` stops it, and so does closing the socket.
+    `{"signal": "cancel"}` stops it and removes what was fetched; when the socket goes away, that is kept, and the same
+    request goes on where it ended.
     """
     keys = {key: await to_thread(call.state.api_keys.get, call.caller.user.id, key) for key in KEY_TYPES}
     wanted = await to_thread(call.state.downloads.wanted, url, type, name, metadata, keys)
     result: list[JsonObject] = []
+    unwanted = anyio.Event()
     async with anyio.create_task_group() as group:
         group.start_soon(_download, call, socket, wanted, result, group.cancel_scope)
-        group.start_soon(_stop_when_told, socket, group.cancel_scope)
+        group.start_soon(_stop_when_told, socket, group.cancel_scope, unwanted)
+    if unwanted.is_set():
+        await to_thread(call.state.downloads.discard, wanted)
     return result[0] if result else {"error": "Download was cancelled."}
 
 
@@ -53,7 +57,7 @@ async def _download(
     scope.cancel()
 
 
-async def _stop_when_told(socket: ApiSocket, scope: anyio.CancelScope) -> None:
+async def _stop_when_told(socket: ApiSocket, scope: anyio.CancelScope, unwanted: anyio.Event) -> None:
     """Ends with the download; the number of messages is limited, for each costs something."""
     for _ in range(_MAX_MESSAGES):
         try:
@@ -63,6 +67,7 @@ async def _stop_when_told(socket: ApiSocket, scope: anyio.CancelScope) -> None:
         except SocketGone:
             break
         if message.get("signal") == "cancel":
+            unwanted.set()
             break
     scope.cancel()
 

@@ -15,7 +15,6 @@ from swarm.base.tasks import to_thread
 from swarm.catalog.edit import ModelEdit
 from swarm.catalog.sets import CHECKPOINTS
 from swarm.media.formats import thumbnail
-from swarm.state import AppState
 
 
 @route("EditModelMetadata", permission=EDIT_MODEL_METADATA, answers=SUCCESS)
@@ -46,7 +45,7 @@ async def edit_model_metadata(
     `model`: with its extension. `type`: a model class; blank leaves it, an unknown one clears it. `tags`: with commas.
     `preview_image`: a data URL, or `clear`.
     """
-    _check(call.state, subtype, model)
+    _check(call, subtype, model)
     preview = await to_thread(_small, preview_image, preview_image_metadata)
     words = tuple(tag.strip() for tag in tags.split(",") if tag.strip())
     change = ModelEdit(title=title, author=author, type=type, description=description, usage_hint=usage_hint)
@@ -62,14 +61,14 @@ async def edit_model_metadata(
 @route("GetModelHeaders", permission=EDIT_MODEL_METADATA, answers={"headers": Map(ANY)})
 async def get_model_headers(call: Call, model: str, subtype: str = CHECKPOINTS) -> JsonObject:
     """The header of a model file, `__metadata__` included: `{"headers": {…}}`. `model`: with its extension."""
-    _check(call.state, subtype, model)
+    _check(call, subtype, model)
     return {"headers": await to_thread(call.state.editor.headers, subtype, model)}
 
 
 @route("GetModelHash", permission=EDIT_MODEL_METADATA, answers={"hash": Null(str)})
 async def get_model_hash(call: Call, modelName: str, subtype: str = CHECKPOINTS) -> JsonObject:
     """The SHA-256 of a model's tensors, computed if it is not known: `{"hash": "0x…"}`, null for formats without."""
-    _check(call.state, subtype, modelName)
+    _check(call, subtype, modelName)
     entry = call.state.catalog.find(subtype, modelName)
     if entry is None:
         raise NotFound("Model not found.")
@@ -79,7 +78,7 @@ async def get_model_hash(call: Call, modelName: str, subtype: str = CHECKPOINTS)
 @route("DeleteModel", permission=DELETE_MODELS, answers=SUCCESS)
 async def delete_model(call: Call, modelName: str, subtype: str = CHECKPOINTS) -> JsonObject:
     """Move a model, its sidecars and previews to the trash folder: `{"success": true}`."""
-    _check(call.state, subtype, modelName)
+    _check(call, subtype, modelName)
     await to_thread(call.state.editor.delete, subtype, modelName)
     return {"success": True}
 
@@ -87,16 +86,20 @@ async def delete_model(call: Call, modelName: str, subtype: str = CHECKPOINTS) -
 @route("RenameModel", permission=DELETE_MODELS, answers=SUCCESS)
 async def rename_model(call: Call, oldName: str, newName: str, subtype: str = CHECKPOINTS) -> JsonObject:
     """Rename a model, its sidecars and previews; `newName` may name another sub-folder: `{"success": true}`."""
-    _check(call.state, subtype, oldName)
+    _check(call, subtype, oldName)
     await to_thread(call.state.editor.rename, subtype, oldName, newName)
     return {"success": True}
 
 
-def _check(state: AppState, subtype: str, name: str) -> None:
-    if subtype not in state.catalog.sets():
+def _check(call: Call, subtype: str, name: str) -> None:
+    """Raises BadInput, and NotFound for a model that the caller may not see, as for one that is not there."""
+    if subtype not in call.state.catalog.sets():
         raise BadInput("Invalid sub-type.")
     if not name.strip():
         raise BadInput("Invalid empty name.")
+    entry = call.state.catalog.find(subtype, name)
+    if not call.caller.user.permits_model(name if entry is None else entry.name):
+        raise NotFound("Model not found.")
 
 
 def _small(text: str | None, metadata: str | None) -> str | None:

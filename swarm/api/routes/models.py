@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from swarm.access.permissions import FUNDAMENTAL_MODEL_ACCESS, LOAD_MODELS_NOW
+from swarm.accounts.user import User
 from swarm.api.route import ApiSocket, Call, route
 from swarm.api.shapes import ANY, SUCCESS, Map
 from swarm.backends.backend import BackendStatus
@@ -17,7 +18,15 @@ from swarm.catalog.model import ModelEntry
 from swarm.catalog.sets import CHECKPOINTS, NO_MODEL
 from swarm.catalog.wildcards import SUBTYPE as WILDCARDS
 from swarm.catalog.wildcards import Wildcard
-from swarm.catalog.wire import card_object, card_preview_url, model_object, no_model_object, preview_data, preview_url
+from swarm.catalog.wire import (
+    card_object,
+    card_preview_url,
+    model_object,
+    no_model_object,
+    preview_data,
+    preview_url,
+    stand_in,
+)
 from swarm.jobs.job import ModelFile
 from swarm.state import AppState
 
@@ -38,16 +47,18 @@ async def list_models(
     """The models and sub-folders of a folder of a model set: `{"folders": […], "files": [model, …]}`.
 
     `path`: the folder, empty for the top. `depth`: how many levels down to list, 1 to 20. `subtype`: the model set.
-    `sortBy`: Name, Title, DateCreated or DateModified. `dataImages`: previews as data URLs instead of addresses.
+    `allowRemote`: also those that only other machines have. `sortBy`: Name, Title, DateCreated or DateModified. `dataImages`: previews as data URLs instead of addresses.
     """
     _check_set(call.state.catalog, subtype)
     cap = call.state.settings.performance.model_list_sanity_cap
+    permits = call.caller.user.permits_model
     if subtype == WILDCARDS:
-        lists = call.state.wildcards.entries()
+        lists = tuple(each for each in call.state.wildcards.entries() if permits(each.name))
         found = await to_thread(list_folder, lists, path, depth, sort_by=sortBy, reverse=sortReverse, cap=cap)
         cards = await to_thread(_cards, call.state, found.entries, data_images=dataImages, cut=True)
         return {"folders": list(found.folders), "files": cards}
-    entries = call.state.catalog.entries(subtype)
+    known = call.state.catalog.entries(subtype)
+    entries = [entry for entry in known if permits(entry.name) and (allowRemote or not entry.is_remote)]
     listing = await to_thread(list_folder, entries, path, depth, sort_by=sortBy, reverse=sortReverse, cap=cap)
     files = await to_thread(_objects, call.state, listing.entries, data_images=dataImages)
     return {"folders": list(listing.folders), "files": files}
@@ -58,10 +69,10 @@ async def describe_model(call: Call, modelName: str, subtype: str = CHECKPOINTS)
     """All that is known of one model, its preview as a data URL: `{"model": model}`; of a wildcard list at the root."""
     _check_set(call.state.catalog, subtype)
     if subtype == WILDCARDS:
-        return await to_thread(_described_card, call.state, modelName)
+        return await to_thread(_described_card, call.state, call.caller.user, modelName)
     if subtype == CHECKPOINTS and modelName.lower() == NO_MODEL.lower():
         return {"model": no_model_object()}
-    entry = _find(call.state.catalog, subtype, modelName)
+    entry = _find(call, subtype, modelName)
     [described] = await to_thread(_objects, call.state, (entry,), data_images=True)
     return {"model": described}
 
@@ -70,14 +81,16 @@ async def describe_model(call: Call, modelName: str, subtype: str = CHECKPOINTS)
 async def list_loaded_models(call: Call) -> JsonObject:
     """The models that backends have ready: `{"models": [model, …]}`."""
     loaded = _loaded(call.state)
-    entries = tuple(entry for entry in call.state.catalog.entries(CHECKPOINTS) if entry.name in loaded)
+    permits = call.caller.user.permits_model
+    known = call.state.catalog.entries(CHECKPOINTS)
+    entries = tuple(entry for entry in known if entry.name in loaded and permits(entry.name))
     return {"models": await to_thread(_objects, call.state, entries, data_images=False)}
 
 
 @route("SelectModel", permission=LOAD_MODELS_NOW, touches=True, answers=SUCCESS)
 async def select_model(call: Call, model: str, backendId: str | None = None) -> JsonObject:
     """Load a model now, on every running backend or only the one named: `{"success": true}`."""
-    file = _chosen(call.state, model)
+    file = _chosen(call, model)
     with call.state.generation.loading(call.caller):
         return await _load_everywhere(call.state, file, backendId)
 
@@ -85,7 +98,7 @@ async def select_model(call: Call, model: str, backendId: str | None = None) -> 
 @route("SelectModelWS", permission=LOAD_MODELS_NOW, websocket=True, touches=True)
 async def select_model_ws(call: Call, socket: ApiSocket, model: str) -> JsonObject | None:
     """Like SelectModel, on a socket: the session's status, the result, and the status again."""
-    file = _chosen(call.state, model)
+    file = _chosen(call, model)
     with call.state.generation.loading(call.caller):
         await socket.send(call.state.generation.status(call.caller.id))
         answer = await _load_everywhere(call.state, file, None)
@@ -99,19 +112,19 @@ def _check_set(catalog: Catalog, subtype: str) -> None:
         raise BadInput("Invalid sub-type.")
 
 
-def _find(catalog: Catalog, subtype: str, name: str) -> ModelEntry:
-    """Raises NotFound, BadInput for a blank name."""
+def _find(call: Call, subtype: str, name: str) -> ModelEntry:
+    """Raises NotFound, for what the caller may not see as for what is not there, and BadInput for a blank name."""
     if not name.strip():
         raise BadInput("Invalid empty name.")
-    entry = catalog.find(subtype, name)
-    if entry is None:
+    entry = call.state.catalog.find(subtype, name)
+    if entry is None or not call.caller.user.permits_model(entry.name):
         raise NotFound("Model not found.")
     return entry
 
 
-def _chosen(state: AppState, name: str) -> ModelFile:
+def _chosen(call: Call, name: str) -> ModelFile:
     """The checkpoint to load. Raises NotFound or BadInput, a broken file's own sentence included."""
-    return state.catalog.model_file(_find(state.catalog, CHECKPOINTS, name))
+    return call.state.catalog.model_file(_find(call, CHECKPOINTS, name))
 
 
 async def _load_everywhere(state: AppState, file: ModelFile, backend_id: str | None) -> JsonObject:
@@ -132,7 +145,7 @@ def _objects(state: AppState, entries: tuple[ModelEntry, ...], *, data_images: b
     return [
         model_object(
             entry,
-            preview=preview_data(catalog.preview(entry)) if data_images else preview_url(entry, edit_id),
+            preview=_preview(catalog, entry) if data_images else preview_url(entry, edit_id),
             loaded=entry.subtype == CHECKPOINTS and entry.name in loaded,
             hash=catalog.known_hash(entry),
         )
@@ -140,12 +153,16 @@ def _objects(state: AppState, entries: tuple[ModelEntry, ...], *, data_images: b
     ]
 
 
-def _described_card(state: AppState, name: str) -> JsonObject:
+def _preview(catalog: Catalog, entry: ModelEntry) -> str:
+    return preview_data(catalog.preview(entry), stand_in(entry))
+
+
+def _described_card(state: AppState, user: User, name: str) -> JsonObject:
     """Blocking. Raises NotFound, BadInput for a blank name."""
     if not name.strip():
         raise BadInput("Invalid empty name.")
     wildcard = state.wildcards.get(name)
-    if wildcard is None:
+    if wildcard is None or not user.permits_model(wildcard.name):
         raise NotFound("Model not found.")
     return _cards(state, (wildcard,), data_images=True, cut=False)[0]
 

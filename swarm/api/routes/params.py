@@ -62,10 +62,13 @@ async def list_t2i_params(call: Call) -> JsonObject:
     return {
         "list": params,
         "groups": groups,
-        "models": state.catalog.wire_models(),
+        "models": {
+            subtype: [model for model in models if model[0] is None or user.permits_model(model[0])]
+            for subtype, models in state.catalog.wire_models().items()
+        },
         "model_compat_classes": wire_compat_classes(state.architectures.values()),
         "model_classes": wire_classes(state.architectures.values()),
-        "wildcards": state.wildcards.names(),
+        "wildcards": [name for name in state.wildcards.names() if user.permits_model(name)],
         "param_edits": edits,
     }
 

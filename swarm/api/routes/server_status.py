@@ -39,7 +39,7 @@ async def get_server_resource_info(call: Call) -> JsonObject:
     `cpu.usage` is the share of one core that this server uses. Without NVIDIA devices there is no `gpus`.
     """
     age = max(0, call.state.settings.nvidia_query_rate_limit_ms) / 1000
-    return await to_thread(call.state.machine.read, age)
+    return await to_thread(call.state.upkeep.machine.read, age)
 
 
 @route("GetGlobalStatus", permission=READ_SERVER_INFO_PANELS, answers=STATUS)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 from swarm.access.permissions import (
     EDIT_PARAMS,
-    FUNDAMENTAL,
     FUNDAMENTAL_GENERATE_TAB_ACCESS,
     FUNDAMENTAL_MODEL_ACCESS,
     SERVER_DEBUG_MESSAGE,
@@ -17,15 +16,12 @@ from swarm.accounts.userdata import PARAM_EDITS, PRESET_LINKS, STARRED_MODELS
 from swarm.api.route import Body, Call, route
 from swarm.api.routes.presets import PRESET, listed
 from swarm.api.shapes import ANY, SUCCESS, Map, Null, Shape
-from swarm.base.errors import BadInput, NotFound, Refused
+from swarm.base.errors import BadInput, NotFound
 from swarm.base.json import JsonObject
 from swarm.base.tasks import to_thread
 from swarm.state import AppState
 
 _LONGEST_MESSAGE = 10_000
-_LANGUAGES: Mapping[str, tuple[str, str]] = {"en": ("English", "English")}
-"""By code: the English and the own name. English is what the page is written in, so it has no translations."""
-
 _logger = logging.getLogger(__name__)
 
 USER_DATA: Shape = {
@@ -53,7 +49,7 @@ def _user_data(state: AppState, user: User) -> JsonObject:
         "permissions": user.permission_ids(),
         "starred_models": state.user_data.get(user.id, STARRED_MODELS) or {},
         "model_preset_links": state.user_data.get(user.id, PRESET_LINKS) or {},
-        "autocompletions": None,
+        "autocompletions": state.upkeep.word_lists.entries(user.settings.auto_complete),
     }
 
 
@@ -87,11 +83,12 @@ async def set_param_edits(call: Call) -> JsonObject:
     answers={"language": {"code": str, "name": str, "local_name": str, "keys": Map(str)}},
 )
 async def get_language(call: Call, language: str) -> JsonObject:
-    """The translations of the page into a language, by its code."""
-    if language not in _LANGUAGES:
+    """The translations of the page into a language, by its code: `en`, or a file `<code>.json` in `Data/Languages`."""
+    found = await to_thread(call.state.upkeep.languages.find, language)
+    if found is None:
         raise NotFound("No such language.")
-    name, local_name = _LANGUAGES[language]
-    return {"language": {"code": language, "name": name, "local_name": local_name, "keys": {}}}
+    about: JsonObject = {"code": found.code, "name": found.name, "local_name": found.local_name, "keys": found.keys}
+    return {"language": about}
 
 
 @route("ServerDebugMessage", permission=SERVER_DEBUG_MESSAGE, answers=SUCCESS)
@@ -100,9 +97,3 @@ async def server_debug_message(call: Call, message: str) -> JsonObject:
     line = "".join(letter if letter.isprintable() else " " for letter in message[:_LONGEST_MESSAGE])
     _logger.info("%s says: %s", call.caller.user.id, line)
     return {"success": True}
-
-
-@route("Logout", permission=FUNDAMENTAL, touches=True)
-async def logout(call: Call) -> JsonObject:
-    """End the caller's login. This server has no logins to end: it takes everyone at their word."""
-    raise Refused("Authorization is not enabled, you have no account to log out of.")

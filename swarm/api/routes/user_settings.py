@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from swarm.access.permissions import EDIT_USER_SETTINGS, READ_USER_SETTINGS
+from swarm.api.ending import interrupt_ended
 from swarm.api.route import Call, route
 from swarm.api.shapes import ANY, SUCCESS, Map
 from swarm.base.errors import BadInput
 from swarm.base.json import JsonObject
-from swarm.base.tasks import to_thread
+from swarm.base.tasks import to_thread, to_thread_limited
 from swarm.settings.user import UserSettings
 from swarm.settings.wire import settings_map
 
@@ -26,10 +28,28 @@ _THEMES: JsonObject = {
 )
 async def get_user_settings(call: Call) -> JsonObject:
     """The caller's settings, as a form can be made of them, and the themes of the page."""
-    return {
-        "themes": _THEMES,
-        "settings": settings_map(UserSettings, call.caller.user.settings, leave_out=["roles"]),
+    return await to_thread(_listed, call)
+
+
+def _listed(call: Call) -> JsonObject:
+    """Languages and word lists are files: what can be chosen is what is there now. Blocking."""
+    upkeep = call.state.upkeep
+    shown = settings_map(UserSettings, call.caller.user.settings, leave_out=["roles"])
+    completion: Any = shown["autocomplete"]
+    fields = {
+        **completion["value"],
+        "source": _offering(completion["value"]["source"], ["", *upkeep.word_lists.names()]),
     }
+    offered: JsonObject = {
+        **shown,
+        "language": _offering(shown["language"], upkeep.languages.codes()),
+        "autocomplete": {**completion, "value": fields},
+    }
+    return {"themes": _THEMES, "settings": offered}
+
+
+def _offering(setting: Any, options: list[str]) -> JsonObject:
+    return {**setting, "values": options, "value_names": options}
 
 
 @route("ChangeUserSettings", permission=EDIT_USER_SETTINGS, touches=True, answers=SUCCESS)
@@ -47,6 +67,13 @@ async def change_user_settings(call: Call) -> JsonObject:
 
 @route("ChangePassword", permission=EDIT_USER_SETTINGS, touches=True, answers=SUCCESS)
 async def change_password(call: Call, oldPassword: str, newPassword: str) -> JsonObject:
-    """Set the caller's password. The old one is not asked for when there is none."""
-    await to_thread(call.state.passwords.change, call.caller.user.id, oldPassword, newPassword)
+    """Set the caller's password. The old one is not asked for when there is none.
+
+    The caller's other logins end, and all sessions but this one.
+    """
+    accounts, session = call.state.accounts, call.caller
+    ended = await to_thread_limited(
+        accounts.hashers, lambda: accounts.change_password(session, oldPassword, newPassword)
+    )
+    interrupt_ended(call.state, ended)
     return {"success": True}

@@ -6,7 +6,7 @@ from swarm.access.permissions import EDIT_WILDCARDS, FUNDAMENTAL_MODEL_ACCESS
 from swarm.api.route import Call, route
 from swarm.api.shapes import SUCCESS
 from swarm.base.data_url import parse_data_url
-from swarm.base.errors import BadInput
+from swarm.base.errors import BadInput, NotFound
 from swarm.base.json import JsonObject
 from swarm.base.tasks import to_thread
 
@@ -38,6 +38,7 @@ async def edit_wildcard(
 
     `options`: one per line; what follows a `#` is a comment. `preview_image`: a data URL, or `clear`.
     """
+    _check(call, card)
     picture = given_picture(preview_image)
     await to_thread(
         call.state.wildcards.edit,
@@ -55,6 +56,7 @@ async def delete_wildcard(call: Call, card: str) -> JsonObject:
     """Move a wildcard list and its picture to the trash folder: `{"success": true}`."""
     if not card.strip():
         raise BadInput("Invalid empty name.")
+    _check(call, card)
     await to_thread(call.state.wildcards.delete, card)
     return {"success": True}
 
@@ -63,3 +65,9 @@ async def delete_wildcard(call: Call, card: str) -> JsonObject:
 async def test_prompt_fill(call: Call, prompt: str) -> JsonObject:
     """Resolve the tags of a prompt with a random seed, as a picture's would be: `{"result": text}`."""
     return {"result": await to_thread(call.state.generation.fill_prompt, prompt, call.caller.user)}
+
+
+def _check(call: Call, card: str) -> None:
+    """Raises NotFound for a list that the caller may not see."""
+    if not call.caller.user.permits_model(card.strip("/ ")):
+        raise NotFound("Model not found.")

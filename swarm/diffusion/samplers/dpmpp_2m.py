@@ -9,7 +9,9 @@ from math import expm1, log
 from swarm.diffusion.sampler import Denoise, Latent, Noise, SamplerRun, sampler
 
 
-@sampler("dpmpp_2m", "DPM++ 2M", order=120)
+@sampler(
+    "dpmpp_2m", "DPM++ 2M", order=120, noise="none", accuracy=2, oracle="k-diffusion, diffusers DPMSolverMultistep"
+)
 def dpmpp_2m(x: Latent, sigmas: Sequence[float], noise: Noise) -> SamplerRun:
     """Second-order for one model call a step: the last step's prediction extrapolates this one's (Lu et al. 2022)."""
     before: tuple[Latent, float] | None = None

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
-from math import exp, expm1, log, sqrt
+from math import exp, expm1, sqrt
 
 from swarm.diffusion.ancestral import renoise
-from swarm.diffusion.sampler import Denoise, Latent, Noise, Sampler, SamplerRun, sampler, weighted
+from swarm.diffusion.sampler import Denoise, Latent, Noise, SamplerRun, sampler, weighted
 
 
-@sampler("dpmpp_3m_sde", "DPM++ 3M SDE", order=150)
+@sampler(
+    "dpmpp_3m_sde",
+    "DPM++ 3M SDE",
+    order=150,
+    noise="brownian",
+    accuracy=2,
+    flow_aware=True,
+    oracle="k-diffusion",
+)
 def dpmpp_3m_sde(x: Latent, sigmas: Sequence[float], noise: Noise) -> SamplerRun:
     """Along the reverse-time SDE, extrapolating the last three predictions. One model call a step; wants many steps."""
+    space = noise.space
+    sigmas = space.with_signal(sigmas)
     past: list[tuple[Latent, float]] = []
     for step, (sigma, nxt) in enumerate(pairwise(sigmas)):
         denoised = yield Denoise(x, sigma, step)
         if nxt == 0:
             return denoised
-        h = log(sigma / nxt)
-        terms = [(nxt / sigma * exp(-h), x), (-expm1(-2 * h), denoised), *_corrections(denoised, past, h)]
+        h = space.half_log_snr(nxt) - space.half_log_snr(sigma)
+        alpha = space.alpha(nxt)
+        changes = [(-expm1(-2 * h), denoised), *_corrections(denoised, past, h)]
+        terms = [(nxt / sigma * exp(-h), x), *((alpha * factor, latent) for factor, latent in changes)]
         x = renoise(weighted(terms), noise, sigma, nxt, nxt * sqrt(-expm1(-2 * h)))
         past = [(denoised, h), *past[:1]]
     return x
@@ -42,10 +55,12 @@ def _corrections(denoised: Latent, past: Sequence[tuple[Latent, float]], h: floa
     return [(phi_2, slope + bend * r_0), (-phi_3, bend)]
 
 
-dpmpp_3m_sde_gpu = Sampler(
+dpmpp_3m_sde_gpu = replace(
+    dpmpp_3m_sde,
     id="dpmpp_3m_sde_gpu",
     name="DPM++ 3M SDE, GPU Seeded",
     order=160,
-    run=dpmpp_3m_sde.run,
-    doc="The same steps as DPM++ 3M SDE; kept for requests that name it. Where noise is drawn is the engine's choice.",
+    noise="brownian-device",
+    oracle="DPM++ 3M SDE",
+    doc="The same steps as DPM++ 3M SDE, with noise drawn on the model's device.",
 )

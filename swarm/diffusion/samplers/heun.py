@@ -8,7 +8,7 @@ from itertools import pairwise
 from swarm.diffusion.sampler import Denoise, Latent, Noise, SamplerRun, sampler
 
 
-@sampler("heun", "Heun", order=20)
+@sampler("heun", "Heun", order=20, noise="none", accuracy=2, calls="2", oracle="k-diffusion")
 def heun(x: Latent, sigmas: Sequence[float], noise: Noise) -> SamplerRun:
     """Second-order: an Euler step, corrected by the slope at its end (Karras et al. 2022, algorithm 1)."""
     for step, (sigma, nxt) in enumerate(pairwise(sigmas)):

@@ -8,7 +8,7 @@ from itertools import pairwise
 from swarm.diffusion.sampler import Denoise, Latent, Noise, SamplerRun, sampler
 
 
-@sampler("heunpp2", "Heun++ 2", order=30)
+@sampler("heunpp2", "Heun++ 2", order=30, noise="none", accuracy=1, calls="up to 3")
 def heunpp2(x: Latent, sigmas: Sequence[float], noise: Noise) -> SamplerRun:
     """Looks two steps ahead and mixes the slopes by their share of the first sigma; up to three model calls a step."""
     for step, (sigma, nxt) in enumerate(pairwise(sigmas)):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
-from math import prod, sqrt
 
-from swarm.diffusion.sampler import Denoise, Latent, Noise, Sampler, SamplerRun, sampler, weighted
+from swarm.diffusion.linear import integral, lagrange
+from swarm.diffusion.sampler import Denoise, Latent, Noise, SamplerRun, sampler, weighted
 
 _ORDER = 4
 
 
-@sampler("lms", "LMS", order=60)
+@sampler("lms", "LMS", order=60, noise="none", accuracy=2, oracle="k-diffusion")
 def lms(x: Latent, sigmas: Sequence[float], noise: Noise) -> SamplerRun:
     """Fourth-order Adams-Bashforth for uneven steps; one model call a step (Katherine Crowson's k-diffusion)."""
     slopes: list[Latent] = []
@@ -21,25 +22,6 @@ def lms(x: Latent, sigmas: Sequence[float], noise: Noise) -> SamplerRun:
             return denoised
         slopes = [(x - denoised) * (1 / sigma), *slopes[: _ORDER - 1]]
         nodes = [sigmas[step - age] for age in range(len(slopes))]
-        x = x + weighted([(lagrange_integral(nodes, age, sigma, nxt), slope) for age, slope in enumerate(slopes)])
+        weights = (integral(partial(lagrange, nodes, age), sigma, nxt) for age in range(len(slopes)))
+        x = x + weighted(list(zip(weights, slopes, strict=True)))
     return x
-
-
-ipndm_v = Sampler(
-    id="ipndm_v",
-    name="iPNDM-V",
-    order=250,
-    run=lms.run,
-    doc="iPNDM for uneven steps (Zhang and Chen 2022), whose coefficients are those of LMS.",
-)
-
-
-def lagrange_integral(nodes: Sequence[float], index: int, start: float, end: float) -> float:
-    """The integral from start to end of the polynomial that is 1 at nodes[index] and 0 at the other nodes.
-
-    Two-point Gauss quadrature: exact up to degree three, that is for up to four nodes.
-    """
-    others = [node for place, node in enumerate(nodes) if place != index]
-    middle, reach = (start + end) / 2, (end - start) / 2
-    points = (middle - reach / sqrt(3), middle + reach / sqrt(3))
-    return reach * sum(prod((point - other) / (nodes[index] - other) for other in others) for point in points)

@@ -6,23 +6,25 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import expm1, factorial, log
 
+from swarm.diffusion.linear import solved
 from swarm.diffusion.sampler import Denoise, Latent, Noise, SamplerRun, sampler, weighted
 
 _ORDER = 3
+_NEARLY_CLEAN = 0.001  # the method divides by sigma: a last step to 0 goes here, as in everybody's pictures
 
 
 def _run(x: Latent, sigmas: Sequence[float], noise: Noise, *, bh2: bool) -> SamplerRun:
     """Each prediction corrects the step that led to it, then the next step is predicted from the last few.
 
-    The order rises over the first steps and falls over the last ones; a last step to 0 is the prediction itself.
+    The order rises over the first steps and falls over the last ones, which is of first order.
     """
     steps = len(sigmas) - 1
+    if steps > 0 and sigmas[-1] == 0:
+        sigmas = [*sigmas[:-1], _NEARLY_CLEAN]
     past: list[tuple[float, Latent]] = []  # (-ln sigma, prediction), newest first
     start, order = x, 0
     for step, (sigma, nxt) in enumerate(pairwise(sigmas)):
         denoised = yield Denoise(x, sigma, step)
-        if nxt == 0:
-            return denoised
         if past:
             x = _step(start, sigmas[step - 1], sigma, past[:order], denoised, bh2=bh2)
         past = [(-log(sigma), denoised), *past[: _ORDER - 1]]
@@ -31,13 +33,29 @@ def _run(x: Latent, sigmas: Sequence[float], noise: Noise, *, bh2: bool) -> Samp
     return x
 
 
-@sampler("uni_pc", "UniPC", order=200, discards_penultimate=True)
+@sampler(
+    "uni_pc",
+    "UniPC",
+    order=200,
+    noise="none",
+    discards_penultimate=True,
+    accuracy=2,
+    oracle="diffusers UniPCMultistep",
+)
 def uni_pc(x: Latent, sigmas: Sequence[float], noise: Noise) -> SamplerRun:
     """Predictor and corrector of up to third order with one model call a step; good at few steps."""
     return (yield from _run(x, sigmas, noise, bh2=False))
 
 
-@sampler("uni_pc_bh2", "UniPC BH2", order=210, discards_penultimate=True)
+@sampler(
+    "uni_pc_bh2",
+    "UniPC BH2",
+    order=210,
+    noise="none",
+    discards_penultimate=True,
+    accuracy=2,
+    oracle="diffusers UniPCMultistep",
+)
 def uni_pc_bh2(x: Latent, sigmas: Sequence[float], noise: Noise) -> SamplerRun:
     """UniPC with the exponential form of its step weight; the better one at guidance as it is commonly used."""
     return (yield from _run(x, sigmas, noise, bh2=True))
@@ -76,19 +94,4 @@ def _weights(ratios: Sequence[float], h: float, b_h: float) -> list[float]:
     for power in range(1, count + 1):
         wanted.append(phi * factorial(power) / b_h)
         phi = phi / -h - 1.0 / factorial(power + 1)
-    return _solved([[ratio ** (power - 1) for ratio in ratios] for power in range(1, count + 1)], wanted)
-
-
-def _solved(rows: list[list[float]], wanted: list[float]) -> list[float]:
-    """Gaussian elimination; at most three unknowns, and the rows are never singular."""
-    size = len(wanted)
-    table = [[*row, value] for row, value in zip(rows, wanted, strict=True)]
-    for column in range(size):
-        pivot = max(range(column, size), key=lambda row: abs(table[row][column]))
-        table[column], table[pivot] = table[pivot], table[column]
-        lead = table[column]
-        for row in range(size):
-            if row != column:
-                factor = table[row][column] / lead[column]
-                table[row] = [value - factor * other for value, other in zip(table[row], lead, strict=True)]
-    return [table[row][size] / table[row][row] for row in range(size)]
+    return solved([[ratio ** (power - 1) for ratio in ratios] for power in range(1, count + 1)], wanted)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from swarm.diffusion.schedule import ScheduleOptions, schedule
 from swarm.diffusion.sigmas import SigmaTable
 
@@ -21,3 +23,12 @@ def ddim_uniform(n: int, table: SigmaTable, options: ScheduleOptions) -> list[fl
     """
     stride = max(len(table.sigmas) // n, 1)
     return [*reversed(table.sigmas[1::stride]), 0.0]
+
+
+ltxv = replace(
+    simple,
+    id="ltxv",
+    name="LTX-Video",
+    order=100,
+    doc="The same as Simple; kept for requests that name it. LTXV-Image is the schedule of LTX-Video.",
+)

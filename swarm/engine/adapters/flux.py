@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from swarm.engine.adapters.flux_load import PIPELINES, load
-from swarm.engine.components import Adapter, Components, Row, kind_of
+from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes, kind_of
 from swarm.engine.denoisers import row_width
 from swarm.engine.device import Device
 from swarm.engine.flux_names import flux_names
@@ -32,8 +32,8 @@ class FluxDenoiser:
         self.dtype: torch.dtype = components.denoiser.proj_out.weight.dtype  # type: ignore[union-attr, assignment]
         self._told: tuple[list[object], dict[str, Any]] | None = None
 
-    def size_numbers(self, width: int, height: int) -> tuple[float, ...]:
-        return ()
+    def size_numbers(self, width: int, height: int, *, enhanced: bool) -> Sizes:
+        return NO_SIZES
 
     def together(self, rows: Sequence[Row]) -> list[list[int]]:
         calls: dict[object, list[int]] = {}

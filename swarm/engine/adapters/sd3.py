@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from swarm.engine.adapters.sd3_load import PIPELINES, load
-from swarm.engine.components import Adapter, Components, Row, same_lengths
+from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes, same_lengths
 from swarm.engine.denoisers import row_width
 from swarm.engine.device import Device
 from swarm.engine.packing import even
@@ -25,8 +25,8 @@ class Sd3Denoiser:
         self._device = device
         self._dtype: torch.dtype = components.denoiser.proj_out.weight.dtype  # type: ignore[union-attr, assignment]
 
-    def size_numbers(self, width: int, height: int) -> tuple[float, ...]:
-        return ()
+    def size_numbers(self, width: int, height: int, *, enhanced: bool) -> Sizes:
+        return NO_SIZES
 
     def together(self, rows: Sequence[Row]) -> list[list[int]]:
         return same_lengths(rows)

@@ -1,0 +1,47 @@
+"""What sigma means to the model: its table, and signal against noise, for beta schedules and for flow models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp, inf, log
+
+from swarm.diffusion.sigmas import SigmaTable
+
+_FIRST = 1e-4  # where a flow schedule begins for solvers that divide by the signal's share, which is 0 at sigma 1
+
+
+@dataclass(frozen=True)
+class Space:
+    """x = alpha * clean + sigma * noise: alpha is 1 for beta schedules and 1 - sigma for flow models."""
+
+    table: SigmaTable
+
+    @property
+    def is_flow(self) -> bool:
+        return self.table.shift is not None
+
+    def alpha(self, sigma: float) -> float:
+        return 1.0 - sigma if self.is_flow else 1.0
+
+    def half_log_snr(self, sigma: float) -> float:
+        """ln(alpha / sigma); infinite at both ends of a flow model's range."""
+        if sigma == 0:
+            return inf
+        alpha = self.alpha(sigma)
+        return -inf if alpha <= 0 else log(alpha / sigma)
+
+    def sigma_at(self, half_log_snr: float) -> float:
+        """The inverse of `half_log_snr`."""
+        noise = exp(-half_log_snr)
+        return noise / (1.0 + noise) if self.is_flow else noise
+
+    def sigma_after(self, share: float) -> float:
+        """The sigma at which `share` (0 to 1) of the training timesteps lie behind."""
+        return self.table.sigma_of((1.0 - share) * (len(self.table.sigmas) - (0 if self.is_flow else 1)))
+
+    def with_signal(self, sigmas: Sequence[float]) -> list[float]:
+        """`sigmas`, the first one moved off pure noise where a flow model starts from it."""
+        if not self.is_flow or not sigmas or sigmas[0] < 1.0:
+            return list(sigmas)
+        return [self.sigma_after(_FIRST), *sigmas[1:]]
