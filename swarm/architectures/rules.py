@@ -62,7 +62,14 @@ def with_size(size: int, axis: int, *names: str) -> Rule:
 
 def prefixed(header: Header, *names: str) -> bool:
     """Whether each of `names` exists, bare or below one of the places denoisers are stored under."""
-    return all(any(prefix + name in header.tensors for prefix in _PREFIXES) for name in names)
+    tensors = header.tensors
+    for name in names:
+        for prefix in _PREFIXES:
+            if prefix + name in tensors:
+                break
+        else:
+            return False
+    return True
 
 
 def denoiser_shape(header: Header, name: str) -> tuple[int, ...] | None:

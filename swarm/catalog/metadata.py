@@ -45,7 +45,7 @@ def describe(
     sources = [fields, *sidecars]
     width, height = _size(fields, architecture)
     return ModelInfo(
-        title=_text(fields, "title", fallback=_alt_name(sources) or stem(header.name.rpartition("/")[2])),
+        title=_text(fields, "title", fallback=_alt_name(sources) or _file_title(header)),
         author=_text(fields, "author"),
         description=_text(fields, "description", limit=_MAX_LONG, fallback=_alt_description(sources)),
         width=width,
@@ -64,6 +64,13 @@ def describe(
         special_format=_text(fields, "special_format") or _special_format(header),
         preview=embedded_preview(fields) is not None,
     )
+
+
+def _file_title(header: Header) -> str:
+    """The file's name; of a Nunchaku folder, whose files are all called the same, the folder's."""
+    folder, _, name = header.name.rpartition("/")
+    is_part = name == "transformer_blocks.safetensors" and _special_format(header).startswith("nunchaku")
+    return folder.rpartition("/")[2] if is_part and folder else stem(name)
 
 
 def embedded_preview(fields: Fields) -> str | None:

@@ -14,6 +14,7 @@ import torch
 from accelerate import init_empty_weights
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, T5Config, T5EncoderModel
 
+from swarm.architectures.companions import Companion
 from swarm.base.errors import BadInput
 from swarm.engine.checkpoint import Checkpoint
 from swarm.engine.components import Source
@@ -63,11 +64,11 @@ def find_encoder(source: Source, slot: str, prefixes: Sequence[str], markers: Se
     return Found(file=source.checkpoint, prefix=prefix, own=source.checkpoint.config().get(own, {}))
 
 
-def missing(source: Source, what: str, file: str, folder: str) -> BadInput:
-    """The sentence for a component that no file has."""
+def lacking(source: Source, companion: Companion) -> BadInput:
+    """The error for a component that no file has."""
     return BadInput(
-        f"The model '{source.file.name}' comes without its {what}, and none was found. Put '{file}' into the folder "
-        f"models/{folder} and refresh the model list."
+        f"The model '{source.file.name}' comes without its {companion.what}, and none was found. Put "
+        f"'{companion.file}' into the folder models/{companion.folder} and refresh the model list."
     )
 
 

@@ -9,9 +9,11 @@ import torch
 from diffusers import AutoencoderKL
 
 from swarm.architectures.architecture import LatentFormat
+from swarm.architectures.companions import VAES
 from swarm.base.errors import BadInput
 from swarm.engine.checkpoint import Checkpoint
 from swarm.engine.components import Source, Vae
+from swarm.engine.encoders import lacking
 from swarm.engine.keys import vae_key
 from swarm.engine.loader import Config, Named, built, fill, unloadable
 from swarm.engine.shapes import Shapes, count, groups, vae_config
@@ -36,6 +38,8 @@ def find_vae(source: Source, latent: LatentFormat | None = None) -> Vae:
         return image_vae(_from_folder(source.folder / "vae", dtype))
     assert source.checkpoint is not None
     own = source.checkpoint.config().get("vae", {})
+    if source.checkpoint.prefix(VAE_PREFIXES, _MARKER) is None:
+        raise lacking(source, VAES.get(source.architecture.compat.vae_family or "", VAES[""]))
     return image_vae(read_vae(source.checkpoint, VAE_PREFIXES, latent, own, dtype))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import sqrt
 
 import torch
 from torchsde import BrownianTree
@@ -11,6 +12,7 @@ from swarm.diffusion.sampler import Noise, NoiseKind
 from swarm.diffusion.space import Space
 
 Shape = tuple[int, int, int]
+_TREE_DIGITS = 6
 
 
 def seeded_noise(seed: int, shape: Shape) -> torch.Tensor:
@@ -64,23 +66,27 @@ class BrownianNoise:
         self.space = space
         self._device = device
         self._zero = torch.zeros((1, *shape), device=drawn_on)
-        self._range = min(sigma for sigma in sigmas if sigma > 0), max(sigmas)
+        # The tree rounds its ends to its tolerance, and warns when it is asked beyond them.
+        self._low = round(self._place(min(sigma for sigma in sigmas if sigma > 0)), _TREE_DIGITS)
+        self._high = round(self._place(max(sigmas)), _TREE_DIGITS)
         self._seed = seed % 2**63
-        self._tree: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None
+        self._tree: Callable[[float, float], torch.Tensor] | None = None
 
     def __call__(self, sigma_from: float, sigma_to: float) -> torch.Tensor:
         low, high = self._place(sigma_to), self._place(sigma_from)
+        inside = (min(max(place, self._low), self._high) for place in (low, high))
         # The path is followed downwards, which turns its sign.
-        return (self._known_tree()(low, high) * (-1.0 / (high - low).sqrt())).to(self._device)
+        return (self._known_tree()(*inside) * (-1.0 / sqrt(high - low))).to(self._device)
 
-    def _known_tree(self) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    def _known_tree(self) -> Callable[[float, float], torch.Tensor]:
         if self._tree is None:
-            low, high = (self._place(sigma) for sigma in self._range)
-            self._tree = BrownianTree(low, self._zero, high, entropy=self._seed)
+            self._tree = BrownianTree(self._low, self._zero, self._high, entropy=self._seed)
         return self._tree
 
-    def _place(self, sigma: float) -> torch.Tensor:
-        return torch.tensor(sigma, dtype=torch.float32, device=self._zero.device)
+    @staticmethod
+    def _place(sigma: float) -> float:
+        """In 32 bits, as everybody's trees are asked."""
+        return float(torch.tensor(sigma, dtype=torch.float32))
 
 
 def noise_for(

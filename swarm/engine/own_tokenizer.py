@@ -1,7 +1,7 @@
 """Tokenizers a user brings: inside the text encoder's own file, or as a file beside it.
 
-For vocabularies that cannot ship with Swarm: Gemma (Lumina 2, Sana), UMT5 (Wan), LLaMA (AuraFlow). The single-file text
-encoders in common use carry theirs as a tensor of bytes.
+For vocabularies that cannot ship with Swarm: Gemma (Lumina 2, Sana), UMT5 (Wan), LLaMA (AuraFlow). Single-file text
+encoders packed for other programs often carry theirs as a tensor of bytes.
 """
 
 from __future__ import annotations

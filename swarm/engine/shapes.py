@@ -54,27 +54,63 @@ def _unet_config(shapes: Shapes) -> dict[str, Any]:
     crossed = next(level for level, depth in enumerate(depths) if depth)
     linear = len(shapes[f"input_blocks.{starts[crossed]}.1.proj_in.weight"]) == 2
     context = shapes[f"input_blocks.{starts[crossed]}.1.transformer_blocks.0.attn2.to_k.weight"][1]
-    config: dict[str, Any] = {
+    config = _unet_blocks(channels, depths, middle, linear=linear)
+    config |= {
         "in_channels": shapes["input_blocks.0.0.weight"][1],
         "out_channels": shapes["out.2.weight"][0],
-        "block_out_channels": tuple(channels),
         "layers_per_block": layers,
+        "cross_attention_dim": context,
+    }
+    return config | _sizes_told(shapes.get("label_emb.0.0.weight"))
+
+
+def _unet_blocks(channels: list[int], depths: list[int], middle: int, *, linear: bool) -> dict[str, Any]:
+    return {
+        "block_out_channels": tuple(channels),
         "down_block_types": tuple("CrossAttnDownBlock2D" if depth else "DownBlock2D" for depth in depths),
         "up_block_types": tuple("CrossAttnUpBlock2D" if depth else "UpBlock2D" for depth in reversed(depths)),
         "transformer_layers_per_block": tuple(depth or middle for depth in depths),
-        "cross_attention_dim": context,
         "attention_head_dim": tuple(max(1, width // 64) for width in channels) if linear else 8,
         "use_linear_projection": linear,
         "norm_num_groups": groups(channels),
         "sample_size": 64,
     }
-    if "label_emb.0.0.weight" in shapes:
-        config |= {
-            "addition_embed_type": "text_time",
-            "addition_time_embed_dim": 256,
-            "projection_class_embeddings_input_dim": shapes["label_emb.0.0.weight"][1],
-        }
-    return config
+
+
+def _sizes_told(shape: tuple[int, ...] | None) -> dict[str, Any]:
+    """What UNets that are told sizes have besides."""
+    if shape is None:
+        return {}
+    return {
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 256,
+        "projection_class_embeddings_input_dim": shape[1],
+    }
+
+
+def diffusers_unet_config(shapes: Shapes) -> dict[str, Any]:
+    """The same from names in diffusers' spelling. Raises BadInput."""
+    try:
+        return _diffusers_unet_config(shapes)
+    except KeyError as error:
+        raise BadInput(f"This file's denoiser lacks the tensor {error}; it is not a complete UNet.") from None
+
+
+def _diffusers_unet_config(shapes: Shapes) -> dict[str, Any]:
+    levels = range(count(shapes, r"down_blocks\.(\d+)\."))
+    channels = [shapes[f"down_blocks.{level}.resnets.0.conv1.weight"][0] for level in levels]
+    pattern = r"down_blocks\.{}\.attentions\.0\.transformer_blocks\.(\d+)\."
+    depths = [count(shapes, pattern.format(level)) for level in levels]
+    middle = count(shapes, r"mid_block\.attentions\.0\.transformer_blocks\.(\d+)\.")
+    crossed = f"down_blocks.{next(level for level in levels if depths[level])}.attentions.0."
+    config = _unet_blocks(channels, depths, middle, linear=len(shapes[crossed + "proj_in.weight"]) == 2)
+    config |= {
+        "in_channels": shapes["conv_in.weight"][1],
+        "out_channels": shapes["conv_out.weight"][0],
+        "layers_per_block": count(shapes, r"down_blocks\.0\.resnets\.(\d+)\."),
+        "cross_attention_dim": shapes[crossed + "transformer_blocks.0.attn2.to_k.weight"][1],
+    }
+    return config | _sizes_told(shapes.get("add_embedding.linear_1.weight"))
 
 
 def vae_config(shapes: Shapes, *, scaling_factor: float) -> dict[str, Any]:

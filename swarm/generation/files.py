@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from swarm.architectures.architecture import Architecture
 from swarm.base.errors import BadInput
 from swarm.catalog.catalog import Catalog
+from swarm.catalog.headers import read_header
 from swarm.catalog.model import ModelEntry
 from swarm.features.core import MODEL
 from swarm.jobs.job import ModelFile
@@ -43,8 +45,20 @@ class CatalogFiles:
                 return ModelFile(name=relative, path=path, family=None, stamp=stamp)
         return None
 
+    def holds(self, file: ModelFile, *prefixes: str) -> bool:
+        return any(name.startswith(prefixes) for name in _tensor_names(file.path, file.stamp))
+
     def architecture(self, file: ModelFile) -> Architecture | None:
         return self._catalog.architectures.get(file.family or "")
+
+
+@lru_cache(maxsize=64)
+def _tensor_names(path: Path, stamp: str) -> tuple[str, ...]:
+    """The names in a model file's header. `stamp`: so that a changed file is read anew."""
+    try:
+        return tuple(read_header(path).tensors)
+    except (BadInput, OSError):
+        return ()
 
 
 def named_models(

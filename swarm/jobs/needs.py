@@ -33,6 +33,9 @@ class Files(Protocol):
     def beside(self, relative: str) -> ModelFile | None:
         """A file or folder below a models folder that is of no listed type (`clipseg`, `rembg` …)."""
 
+    def holds(self, file: ModelFile, *prefixes: str) -> bool:
+        """Whether a model file has a tensor whose name begins with one of `prefixes`; no for what cannot be read."""
+
     def architecture(self, file: ModelFile) -> Architecture | None:
         """The family of a model file."""
 

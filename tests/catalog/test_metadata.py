@@ -86,3 +86,11 @@ def test_special_formats_are_told_by_tensor_names() -> None:
     assert describe(header, {}, [], None).special_format == "fp8_scaled"
     assert described(name="x.gguf").special_format == "gguf"
     assert described().special_format == ""
+
+
+def test_a_nunchaku_folder_gives_its_file_a_title() -> None:
+    tensors = {"transformer_blocks.0.mlp_context_fc1.wscales": TensorInfo("F16", (1,))}
+    header = Header(tensors, {}, "flux/svdq-int4/transformer_blocks.safetensors")
+    info = describe(header, {}, (), None)
+    assert (info.title, info.special_format) == ("svdq-int4", "nunchaku")
+    assert describe(Header({}, {}, "a/transformer_blocks.safetensors"), {}, (), None).title == "transformer_blocks"

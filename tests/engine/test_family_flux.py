@@ -94,7 +94,7 @@ def test_guidance_shift_and_weights_are_heard(bench: Bench, dev: ModelFile) -> N
         {"fluxguidancescale": 12.0},
         {"fluxdisableguidance": True},
         {"sigmashift": 4.0},
-        {"prompt": "a (red:1.9) fox in the snow, photo of a blue house"},
+        {"prompt": "(a red fox in the snow, photo of a blue house:9)"},
         {"clipstopatlayer": -2},
     ):
         assert (bench.picture(dev, 5, **{**ASKED, **change}) - plain).abs().max() > 2.0, change

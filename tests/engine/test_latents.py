@@ -6,7 +6,10 @@ import pytest
 import torch
 from torchsde import BrownianTree
 
-from swarm.diffusion.sampler import Noise, NoiseKind
+from swarm.base.registry import collect
+from swarm.diffusion import samplers, schedules
+from swarm.diffusion.sampler import Noise, NoiseKind, Sampler
+from swarm.diffusion.schedule import Schedule, ScheduleOptions
 from swarm.diffusion.sigmas import SigmaTable
 from swarm.diffusion.space import Space
 from swarm.engine.latents import StepNoise, noise_for, seeded_noise, varied
@@ -83,6 +86,23 @@ def test_ways_that_overlap_share_their_noise() -> None:
     path = noise("brownian")
     part, whole, rest = drawn(path, 9.0, 6.0), drawn(path, 9.0, 1.0), drawn(path, 6.0, 1.0)
     torch.testing.assert_close(whole * 8.0**0.5, part * 3.0**0.5 + rest * 5.0**0.5, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("table", [SigmaTable.scaled_linear(), SigmaTable.flow(3.0)], ids=["betas", "flow"])
+@pytest.mark.parametrize("id", ["dpmpp_2m_sde", "dpmpp_sde", "dpmpp_3m_sde_gpu", "seeds_3"])
+def test_noise_goes_with_any_schedule(id: str, table: SigmaTable) -> None:
+    """Also at its very ends, where the tree has rounded them; a warning would fail this test."""
+    sampler, space = collect(samplers, Sampler)[id], Space(table)
+    for schedule in collect(schedules, Schedule).values():
+        for steps in (1, 2, 4):
+            sigmas = schedule.sigmas(steps, table, ScheduleOptions())
+            noise = noise_for(sampler.noise, 3, (4, 2, 2), CPU, space, sigmas)
+            run = sampler.run(torch.ones(1, 4, 2, 2), sigmas, noise)
+            question = next(run)
+            with pytest.raises(StopIteration) as end:
+                while True:
+                    question = run.send(question.x * 0.5)
+            assert torch.isfinite(end.value.value).all()
 
 
 def test_a_walk_of_one_step_to_zero_has_no_path() -> None:

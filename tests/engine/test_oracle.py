@@ -67,6 +67,7 @@ def test_a_picture_alone_is_the_pipelines_picture(
         steps=5,
         cfgscale=scale,
         scheduler="simple",
+        modelspecificenhancements=False,
     )
     assert (found - expected).abs().max() <= 1.0
     assert expected.std() > 1.0

@@ -95,8 +95,8 @@ def test_a_section_cannot_be_given_a_value_its_parameter_cannot_have(stocked: Sw
 
 def test_odd_section_values_are_as_if_not_sent(stocked: SwarmClient) -> None:
     odd: list[Any] = [[], "x", {"1": []}, {"x": {"steps": 1}}, {"1": {"prompt": "no"}}, {"-5": {"steps": 1}}]
-    for given in odd:
-        assert "sectionparams" not in said(stocked, prompt="a", sectionparams=given)["sui_image_params"]
+    for one in odd:
+        assert "sectionparams" not in said(stocked, prompt="a", sectionparams=one)["sui_image_params"]
 
 
 PIECES = st.sampled_from(

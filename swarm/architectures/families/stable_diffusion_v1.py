@@ -116,7 +116,6 @@ SD1_INPAINTING = replace(
     name="Stable Diffusion v1 (Inpainting)",
     detect=None,
     pipeline="StableDiffusionInpaintPipeline",
-    adapter=None,
 )
 SD1_INPAINT = replace(SD1_INPAINTING, id="stable-diffusion-v1/inpaint", detect=_is_inpaint)
 SD1_LORA = replace(_companion("stable-diffusion-v1/lora", "Stable Diffusion v1 LoRA"), detect=_is_lora)

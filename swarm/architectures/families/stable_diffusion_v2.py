@@ -40,6 +40,7 @@ SD2_512 = Architecture(
     detect=lambda header: _is_checkpoint(header) and _named_512(header),
     latent=SD1_LATENT,
     pipeline="StableDiffusionPipeline",
+    adapter="unet",
     text_encoders=("clip_h",),
     text_width=1024,
 )
@@ -58,6 +59,7 @@ SD2_DEPTH = replace(
     name="Stable Diffusion v2 (Depth)",
     detect=_is_depth,
     pipeline="StableDiffusionDepth2ImgPipeline",
+    adapter=None,
 )
 SD2_UNCLIP = replace(
     SD2_768,
@@ -65,6 +67,7 @@ SD2_UNCLIP = replace(
     name="Stable Diffusion v2 (Unclip)",
     detect=_is_unclip,
     pipeline="StableUnCLIPImg2ImgPipeline",
+    adapter=None,
 )
 SD2_INPAINTING = replace(
     SD2_512,

@@ -9,11 +9,12 @@ import torch
 from diffusers import ChromaTransformer2DModel
 from transformers import T5EncoderModel
 
+from swarm.architectures.companions import TEXT_ENCODERS
 from swarm.engine.adapters.flux import FluxDenoiser, inpaint_channels
 from swarm.engine.adapters.flux_load import T5
 from swarm.engine.components import Adapter, Parts, Row, Source, TextOptions, kind_of
 from swarm.engine.denoisers import denoiser_prefix, filled, row_width, wide
-from swarm.engine.encoders import from_folder, missing, t5
+from swarm.engine.encoders import from_folder, lacking, t5
 from swarm.engine.flux_names import block_counts, chroma_config, chroma_names
 from swarm.engine.image_vae import find_vae
 from swarm.engine.shapes import count
@@ -69,7 +70,7 @@ def load(source: Source) -> Parts:
     if words is None and source.folder is not None:
         words = from_folder(T5EncoderModel, source.folder / "text_encoder", dtype)
     if words is None:
-        raise missing(source, "T5-XXL text encoder", "t5xxl_enconly.safetensors", "clip")
+        raise lacking(source, TEXT_ENCODERS["t5xxl"])
     encoder = T5Encoder(words, t5_tokenizer(), source.device.place, hides_padding=True, pads=1)
     return Parts(
         denoiser=_transformer(source, dtype),

@@ -7,9 +7,10 @@ from typing import Any
 from diffusers import FluxTransformer2DModel
 from transformers import CLIPTextModel, T5EncoderModel
 
+from swarm.architectures.companions import TEXT_ENCODERS
 from swarm.engine.components import Parts, Source, TextOptions
 from swarm.engine.denoisers import denoiser_prefix, filled, wide
-from swarm.engine.encoders import clip_l, from_folder, missing, t5
+from swarm.engine.encoders import clip_l, from_folder, lacking, t5
 from swarm.engine.flux_names import MARKERS, block_counts, flux_config, flux_names
 from swarm.engine.image_vae import find_vae
 from swarm.engine.text import ClipEncoder, Remembering, clip_chunks
@@ -75,7 +76,7 @@ def _text_models(source: Source, dtype: Any) -> tuple[Any, Any]:
         clip = clip or from_folder(CLIPTextModel, source.folder / "text_encoder", dtype)
         words = words or from_folder(T5EncoderModel, source.folder / "text_encoder_2", dtype)
     if clip is None:
-        raise missing(source, "CLIP-L text encoder", "clip_l.safetensors", "clip")
+        raise lacking(source, TEXT_ENCODERS["clip_l"])
     if words is None:
-        raise missing(source, "T5-XXL text encoder", "t5xxl_enconly.safetensors", "clip")
+        raise lacking(source, TEXT_ENCODERS["t5xxl"])
     return clip, words

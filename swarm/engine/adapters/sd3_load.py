@@ -8,10 +8,11 @@ import torch
 from diffusers import SD3Transformer2DModel
 from transformers import CLIPTextModelWithProjection, T5EncoderModel
 
+from swarm.architectures.companions import TEXT_ENCODERS
 from swarm.engine.adapters.flux_load import CLIP_L, T5
 from swarm.engine.components import Parts, Source, TextOptions
 from swarm.engine.denoisers import denoiser_prefix, filled, wide
-from swarm.engine.encoders import clip_big, clip_l, from_folder, missing, t5
+from swarm.engine.encoders import clip_big, clip_l, from_folder, lacking, t5
 from swarm.engine.image_vae import find_vae
 from swarm.engine.sd3_names import MARKERS, sd3_config, sd3_names
 from swarm.engine.shapes import count
@@ -90,7 +91,7 @@ def _text_models(source: Source, dtype: torch.dtype) -> tuple[Any, Any, Any]:
         third = source.folder / "text_encoder_3"
         words = words or (from_folder(T5EncoderModel, third, dtype) if third.is_dir() else None)
     if small is None:
-        raise missing(source, "CLIP-L text encoder", "clip_l.safetensors", "clip")
+        raise lacking(source, TEXT_ENCODERS["clip_l"])
     if big is None:
-        raise missing(source, "CLIP-G text encoder", "clip_g.safetensors", "clip")
+        raise lacking(source, TEXT_ENCODERS["clip_g"])
     return small, big, words

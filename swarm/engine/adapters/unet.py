@@ -11,7 +11,7 @@ import torch
 
 from swarm.engine.adapters.unet_load import PIPELINES, load
 from swarm.engine.adapters.unet_variants import VARIANTS
-from swarm.engine.components import Adapter, Components, Row, kind_of
+from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes, kind_of
 from swarm.engine.device import Device
 from swarm.engine.direct import call_directly
 from swarm.engine.kept import Keeper
@@ -20,6 +20,10 @@ from swarm.jobs.stage import Conditioning
 
 MOST_REPEATS = 4
 """Prompts are only brought to a common length that is at most this many times the longest of them."""
+BEAUTY = 6.0, 2.5
+"""The score refiners are told with the prompt, and with the negative prompt."""
+_GRID = 64
+_WITH_MASK = 9
 
 
 class UnetDenoiser:
@@ -29,15 +33,25 @@ class UnetDenoiser:
         self._unet: Any = components.denoiser
         self._device = device
         self._text = components.text
+        self._text_width = int(getattr(components.text_modules[-1].config, "projection_dim", 0))
         self._keeper = Keeper(components.denoiser, device)
         call_directly(components.denoiser)
         self._told: tuple[list[tuple[Conditioning, tuple[float, ...]]], torch.Tensor, dict[str, Any], Any] | None = None
 
-    def size_numbers(self, width: int, height: int) -> tuple[float, ...]:
-        """What an XL UNet is told about a picture's size: original, crop and target, as (height, width) pairs."""
-        if self._unet.config.addition_embed_type != "text_time":
-            return ()
-        return (height, width, 0, 0, height, width)
+    def size_numbers(self, width: int, height: int, *, enhanced: bool) -> Sizes:
+        """What an XL UNet is told: original size, crop and target as (height, width) pairs; a refiner a beauty score
+        instead of the target. Enhanced, the original is said to have been larger with the prompt, and smaller with the
+        negative prompt, than it is."""
+        config = self._unet.config
+        if config.addition_embed_type != "text_time":
+            return NO_SIZES
+        large, small = (1.5, 0.8) if enhanced else (1.0, 1.0)
+        room = config.projection_class_embeddings_input_dim - self._text_width
+        if room < 6 * config.addition_time_embed_dim:
+            good, poor = BEAUTY
+            return (*_rounded(height, width, large), 0, 0, good), (*_rounded(height, width, small), 0, 0, poor)
+        target = 0, 0, height, width
+        return (*_rounded(height, width, large), *target), (*_rounded(height, width, small), *target)
 
     def together(self, rows: Sequence[Row]) -> list[list[int]]:
         return alike(rows)
@@ -72,6 +86,12 @@ class UnetDenoiser:
         pooled = torch.cat([row.conditioning.pooled for row in rows]).to(self._device.compute)
         sizes = torch.tensor([row.size for row in rows], device=self._device.place, dtype=self._device.compute)
         return tokens, {"text_embeds": pooled, "time_ids": sizes}
+
+
+def _rounded(height: int, width: int, factor: float) -> tuple[int, int]:
+    if factor == 1.0:
+        return height, width
+    return tuple((int(side * factor) + _GRID // 2) // _GRID * _GRID for side in (height, width))  # type: ignore[return-value]
 
 
 def _same(told: Sequence[tuple[Conditioning, tuple[float, ...]]], rows: Sequence[Row]) -> bool:
@@ -125,12 +145,21 @@ def row_width(unet: Any) -> int:
     return int(unet.config.block_out_channels[0])
 
 
+def inpaint_channels(unet: Any, latent: torch.Tensor, mask: torch.Tensor) -> torch.Tensor | None:
+    """For UNets of nine channels: the mask, then the latent."""
+    if unet.config.in_channels != _WITH_MASK:
+        return None
+    small = torch.nn.functional.interpolate(mask, size=latent.shape[-2:], mode="bilinear").round()
+    return torch.cat([small.to(latent), latent], dim=1)
+
+
 ADAPTER = Adapter(
     id="unet",
     pipelines=PIPELINES,
     load=load,
     denoiser=UnetDenoiser,
     lora_keys=lora_keys,
+    inpaint_channels=inpaint_channels,
     row_width=row_width,
     variants=VARIANTS,
 )
