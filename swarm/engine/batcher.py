@@ -251,17 +251,17 @@ class Batcher:
         chosen = [shot for shot in chosen if shot.sampling is not None and shot.sampling.question is not None]
         asked = [shot.walk.rows() for shot in chosen]
         rows = [row for own in asked for row in own]
-        if not rows:
+        if not chosen:
             return
         model = chosen[0].walk.model
-        outputs: list[torch.Tensor] = [rows[0].x] * len(rows)
+        outputs: list[torch.Tensor] = [row.x for row in rows]
         for members in model.denoiser.together(rows):
             answers = self._call(group, model, [rows[member] for member in members])
             for member, answer in zip(members, answers.split(1), strict=True):
                 outputs[member] = answer
         start = 0
         for shot, own in zip(chosen, asked, strict=True):
-            shot.walk.answer(torch.cat(outputs[start : start + len(own)]))
+            shot.walk.answer(torch.cat(outputs[start : start + len(own)]) if own else None)
             start += len(own)
             self._report(shot)
         for (limit, count), seconds in self._watch.finished():

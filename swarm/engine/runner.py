@@ -24,6 +24,7 @@ from swarm.engine.device import Device
 from swarm.engine.latents import noise_for, seeded_noise, varied
 from swarm.engine.preview import Colours
 from swarm.engine.prompts import Prompts, Told
+from swarm.engine.step_cache import StepCache
 from swarm.engine.tools import Predict, Tools
 from swarm.features.core import CFG_SCALE, STEPS
 from swarm.features.model_enhancements import MODEL_SPECIFIC_ENHANCEMENTS
@@ -81,6 +82,9 @@ class Sampling:
         self.question: Denoise | None = None
         self.latent: torch.Tensor | None = None
         self._x: torch.Tensor | None = None
+        self._cache = StepCache.wanted_by(of)
+        self._foretold: torch.Tensor | None = None
+        self._seen: torch.Tensor | None = None
         self._sizes = model.denoiser.size_numbers(
             self.context.width, self.context.height, enhanced=of.input.get(MODEL_SPECIFIC_ENHANCEMENTS)
         )
@@ -96,12 +100,15 @@ class Sampling:
 
     @property
     def row_count(self) -> int:
-        """How many lines `rows()` has."""
+        """How many lines `rows()` has at most."""
         told = self._told(self._asked())
         return len(told.positive) + len(told.negative)
 
     def rows(self) -> list[Row]:
-        """The lines of the next model call: the prompt's, then the negative prompt's where guidance needs one."""
+        """The lines of the next model call: the prompt's, then the negative prompt's where guidance needs one.
+
+        None at all when the answer is known without the network.
+        """
         question, context = self._asked(), self.context
         x: Any = question.x
         if Stage.BEFORE in self._stages:
@@ -112,12 +119,23 @@ class Sampling:
         told = self._told(question)
         sizes = self._sizes
         against = [self._row(x, question, each, sizes[1]) for each in told.negative]
-        return [*(self._row(x, question, each, sizes[0]) for each in told.positive), *against]
+        rows = [*(self._row(x, question, each, sizes[0]) for each in told.positive), *against]
+        if self._cache is not None:
+            self._seen = rows[0].x
+            self._foretold = self._cache.foretold(self._seen, len(rows), self._share(question))
+        return rows if self._foretold is None else []
 
-    def answer(self, outputs: torch.Tensor) -> None:
-        """What the network said to `rows()`, in the same order; moves on to the next question or to the end."""
+    def answer(self, outputs: torch.Tensor | None) -> None:
+        """What the network said to `rows()`, in the same order; moves on to the next question or to the end.
+
+        None when `rows()` had none: the answer was known.
+        """
         question, x = self._asked(), self._x
-        assert x is not None, "rows() comes before answer()"
+        if outputs is None:
+            outputs, self._foretold = self._foretold, None
+        elif self._cache is not None and self._seen is not None:
+            self._cache.learn(self._seen, outputs)
+        assert x is not None and outputs is not None, "rows() comes before answer()"
         keep, factor = denoised_factors(self.model.components.prediction, question.sigma)
         if Stage.GUIDE in self._stages or self._sampler.wants_unguided or len(outputs) > 2:
             self._advance(self._guided(question, x, outputs, keep, factor))

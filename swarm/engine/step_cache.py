@@ -1,0 +1,57 @@
+"""What one walk's network said last, and whether that is still good enough (features/easy_cache.py)."""
+
+from __future__ import annotations
+
+import torch
+
+from swarm.features.easy_cache import EASY_CACHE_END, EASY_CACHE_MODE, EASY_CACHE_START, EASY_CACHE_THRESHOLD
+from swarm.jobs.stage import Pass
+
+_STAGES = {"all": ("base", "refiner", "segment", "object"), "base gen only": ("base",)}
+
+
+class StepCache:
+    """`threshold`: relative change of the output that may be left out. `start`, `end`: shares of the walk."""
+
+    def __init__(self, threshold: float, start: float, end: float) -> None:
+        self._threshold = threshold
+        self._start = start
+        self._end = end
+        self._input: torch.Tensor | None = None
+        self._output: torch.Tensor | None = None
+        self._rate: float | None = None
+        self._left_out = 0.0
+        self.skipped = 0
+
+    @staticmethod
+    def wanted_by(of: Pass) -> StepCache | None:
+        """The cache of a walk whose request asks for one."""
+        if of.name not in _STAGES.get(of.input.get(EASY_CACHE_MODE), ()):
+            return None
+        input = of.input
+        return StepCache(input.get(EASY_CACHE_THRESHOLD), input.get(EASY_CACHE_START), input.get(EASY_CACHE_END))
+
+    def foretold(self, x: torch.Tensor, count: int, share: float) -> torch.Tensor | None:
+        """The outputs (count, C, h, w) for input `x` (1, C, h, w) when `share` of the walk is done; None: compute."""
+        known, output = self._input, self._output
+        if known is None or output is None or self._rate is None or len(output) != count:
+            return None
+        if not self._start <= share < self._end:
+            return None
+        change = self._rate * float((x - known).abs().mean()) / max(float(output.abs().mean()), 1e-8)
+        self._left_out += change
+        if self._left_out >= self._threshold:
+            self._left_out = 0.0
+            return None
+        foretold = output - known + x
+        self._input, self._output = x, foretold
+        self.skipped += 1
+        return foretold
+
+    def learn(self, x: torch.Tensor, output: torch.Tensor) -> None:
+        """The network said `output` to `x`."""
+        if self._input is not None and self._output is not None and len(self._output) == len(output):
+            moved = float((x - self._input).abs().mean())
+            if moved > 0:
+                self._rate = float((output - self._output).abs().mean()) / moved
+        self._input, self._output = x, output

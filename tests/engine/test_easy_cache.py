@@ -1,0 +1,79 @@
+"""Skipped steps: fewer model calls, nearly the same picture, and no effect on anybody else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from swarm.engine.adapters.unet import UnetDenoiser
+from swarm.engine.components import Row
+from swarm.engine.step_cache import StepCache
+from swarm.jobs.job import ModelFile
+from tests.engine.conftest import SD, Bench, new_bench
+
+pytestmark = pytest.mark.torch
+ASKED: dict[str, Any] = {"steps": 12, "cfgscale": 5.0, "easycachemode": "all"}
+
+
+class Counting(UnetDenoiser):
+    """Counts the rows it is asked for."""
+
+    rows = 0
+
+    def __call__(self, rows: Sequence[Row]) -> torch.Tensor:
+        type(self).rows += len(rows)
+        return super().__call__(rows)
+
+
+@pytest.fixture
+def counting(files: Mapping[str, ModelFile]) -> Bench:
+    with torch.inference_mode():
+        bench = new_bench()
+        model = bench.models.loaded(files[SD], {})
+        bench.models.put_in_place(replace(model, denoiser=Counting(model.components, model.device)), {})
+    return bench
+
+
+def rows_of(bench: Bench, file: ModelFile, **values: object) -> tuple[int, torch.Tensor]:
+    Counting.rows = 0
+    with torch.inference_mode():
+        picture = bench.picture(file, 3, **ASKED | values)
+    return Counting.rows, picture
+
+
+def test_a_higher_threshold_asks_the_network_less(counting: Bench, files: Mapping[str, ModelFile]) -> None:
+    every, plain = rows_of(counting, files[SD], easycachemode="disabled")
+    none, same = rows_of(counting, files[SD], easycachethreshold=0.0)
+    some, near = rows_of(counting, files[SD], easycachethreshold=0.3)
+    most, far = rows_of(counting, files[SD], easycachethreshold=1.0, easycachestart=0.0, easycacheend=1.0)
+    assert every == none == 24
+    assert most < some < every
+    assert torch.equal(same, plain)
+    assert 0 < (near - plain).abs().mean() <= (far - plain).abs().mean()
+    assert rows_of(counting, files[SD], easycachemode="video only")[0] == 24
+
+
+def test_neighbours_of_a_cached_picture_are_what_they_are_alone(bench: Bench, files: Mapping[str, ModelFile]) -> None:
+    alone = bench.picture(files[SD], 5, steps=9), bench.picture(files[SD], 3, **ASKED, easycachethreshold=0.5)
+    ids = bench.submit(files[SD], (5,), steps=9), bench.submit(files[SD], (3,), **ASKED, easycachethreshold=0.5)
+    bench.finish()
+    for id, expected in zip(ids, alone, strict=True):
+        assert (bench.pixels(id) - expected).abs().max() <= 1.0
+
+
+def test_what_is_foretold_moves_with_the_input() -> None:
+    cache = StepCache(0.5, 0.0, 1.0)
+    x = torch.ones(1, 1, 2, 2)
+    assert cache.foretold(x, 1, 0.1) is None
+    cache.learn(x, x * 4)
+    assert cache.foretold(x * 1.1, 1, 0.2) is None, "one answer tells no rate"
+    cache.learn(x * 1.1, x * 4.1)
+    foretold = cache.foretold(x * 1.2, 1, 0.3)
+    assert foretold is not None
+    torch.testing.assert_close(foretold, x * 4.2)
+    assert cache.foretold(x * 1.3, 2, 0.4) is None, "another number of rows"
+    assert cache.foretold(x * 9.0, 1, 0.5) is None, "too large a change"
