@@ -24,11 +24,13 @@ from swarm.engine.memory import Models
 from swarm.engine.room import refuse_too_large
 from swarm.engine.runner import Methods, Model, Sampling
 from swarm.engine.shot import Group, Shot
+from swarm.engine.tiny_vae import TinyVae
 from swarm.engine.turns import Turns, interleaved
+from swarm.features.previews import TINY_VAE
 from swarm.features.resolution import HEIGHT, WIDTH
 from swarm.jobs.acts import Decode, Encode, Sample
 from swarm.jobs.acts import Work as Errand
-from swarm.media.image import Pixels
+from swarm.media.image import Picture, Pixels
 
 MIN_SWAP_SECONDS = 0.1
 
@@ -310,7 +312,15 @@ class Batcher:
             self._running.remove(shot)
             self._walked(shot)
         elif live.wants_preview(shot.index) and walk.denoised is not None:
-            live.preview(shot.index, walk.model.colours.picture(walk.denoised))
+            live.preview(shot.index, self._shown(walk, walk.denoised))
+
+    def _shown(self, walk: Sampling, latent: torch.Tensor) -> Picture:
+        """A preview: by a tiny VAE if there is one and the device is quick enough, else by a colour matrix."""
+        file, device = walk.of.files.get(TINY_VAE), self._models.device
+        if file is None or not device.is_cuda:
+            return walk.model.colours.picture(latent)
+        tiny: TinyVae = self._errands.keep((TINY_VAE, file.path, file.stamp), lambda: TinyVae.load(file, device))
+        return tiny.picture(latent)
 
     def _beside(self) -> Work | None:
         """Decoding, or work that is no walk; None when there is neither."""

@@ -26,16 +26,20 @@ class Colours:
 
     def picture(self, latent: torch.Tensor) -> Picture:
         """A latent (1, C, h, w) as a JPEG of about four times its side, at most 512 pixels."""
-        rgb = torch.einsum("chw,cr->hwr", latent[0], self.factors) + self.bias
-        levels = rgb.mul(127.5).add(127.5).clamp(0, 255).to(torch.uint8).cpu().numpy()
-        image = Image.fromarray(levels)
-        scale = min(_ENLARGED, _LONG_SIDE / max(image.size))
-        if scale > 1:
-            size = round(image.width * scale), round(image.height * scale)
-            image = image.resize(size, Image.Resampling.BILINEAR)
-        file = io.BytesIO()
-        image.save(file, "JPEG", quality=80)
-        return Picture(data=file.getvalue(), mime="image/jpeg")
+        return as_jpeg(torch.einsum("chw,cr->hwr", latent[0], self.factors) + self.bias, enlarged=_ENLARGED)
+
+
+def as_jpeg(rgb: torch.Tensor, *, enlarged: int = 1) -> Picture:
+    """(H, W, 3), -1 to 1, as a JPEG of at most 512 pixels a side."""
+    levels = rgb.mul(127.5).add(127.5).clamp(0, 255).to(torch.uint8).cpu().numpy()
+    image = Image.fromarray(levels)
+    scale = min(enlarged, _LONG_SIDE / max(image.size))
+    if scale > 1:
+        size = round(image.width * scale), round(image.height * scale)
+        image = image.resize(size, Image.Resampling.BILINEAR)
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=80)
+    return Picture(data=file.getvalue(), mime="image/jpeg")
 
 
 def colours_for(components: Components, device: Device) -> Colours:
