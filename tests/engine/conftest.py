@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch")
 from swarm.engine.batcher import Batcher  # noqa: E402
 from swarm.engine.device import Device, choose_device  # noqa: E402
 from swarm.engine.limits import RowLimit  # noqa: E402
+from swarm.engine.loader import Families  # noqa: E402
 from swarm.engine.mailbox import Mailbox  # noqa: E402
 from swarm.engine.memory import Models  # noqa: E402
 from swarm.engine.pipeline import WholePipelines  # noqa: E402
@@ -55,6 +56,7 @@ class Bench:
         values = {"prompt": "a fox", "steps": 3, "width": 64, "height": 64, "cfgscale": 6.0, **values}
         variations = tuple(values.pop("variation_seeds", ()))
         files, parts = values.pop("files", {}), values.pop("parts", {})
+        previews = bool(values.pop("wants_previews", True))
         job = Job(
             id=id,
             input=GenerationInput(values),
@@ -64,6 +66,7 @@ class Bench:
             variation_seeds=variations,
             files=files,
             parts=parts,
+            wants_previews=previews,
         )
         self.send(Run(job=job))
         return id
@@ -135,12 +138,13 @@ def new_bench(
     device: Device | None = None,
     clock: Callable[[], float] = time.monotonic,
     residency: str = "auto",
+    families_: Families | None = None,
 ) -> Bench:
     """An engine whose calls take up to `limit` rows."""
     be_quiet()
     mailbox, device = Mailbox(), device or choose_device(0, "auto")
     known = methods()
-    models = Models(device, families(residency), clock, known.patches)
+    models = Models(device, families_ or families(residency), clock, known.patches)
     batcher = Batcher(models, known, clock, make_limit=lambda: RowLimit(fixed=limit))
     worker = Worker(mailbox, models, batcher, WholePipelines(device), clock)
     return Bench(worker=worker, batcher=batcher, models=models, mailbox=mailbox)
