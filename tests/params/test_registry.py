@@ -46,4 +46,5 @@ def test_groups_come_with_their_ancestors_by_priority() -> None:
 
 
 def test_parameters_stand_in_the_order_of_the_page() -> None:
-    assert list(PARAMS.params)[:6] == ["prompt", "negativeprompt", "images", "seed", "steps", "cfgscale"]
+    core = ["prompt", "negativeprompt", "images", "seed", "steps", "cfgscale"]
+    assert [id for id in PARAMS.params if id in core] == core

@@ -39,6 +39,6 @@ def tiny_state(
         sessions=SessionStore(database, users, time.time),
         clock=time.time,
         version="1.2.3",
-        notices=(),
+        upkeep=SimpleNamespace(notices=()),
         server_id="5a3e0a5e-0000-4000-8000-000000000000",
     )
