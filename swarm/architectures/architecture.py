@@ -70,6 +70,8 @@ class Architecture:
     `adapter`: id of the engine's Adapter that runs it in the batched tier; None = whole pipelines only.
     `beta_start`, `beta_end`, `train_steps`, `zero_snr`: the training schedule; `flow_shift` instead, for flow models.
     `shift_grows`: a shift that is asked for is the exponent of the shift at 1024x1024, and grows with the size.
+    `takes_references`: edit models, which look at pictures while they draw; `reference_sizes`: (width, height) that
+    they were trained to look at.
     `text_encoders`: their names in the order the denoiser wants them. `text_width`: of the prompt embedding.
     """
 
@@ -91,6 +93,8 @@ class Architecture:
     shift_grows: bool = False
     default_sampler: str = "euler"
     default_schedule: str = "normal"
+    takes_references: bool = False
+    reference_sizes: tuple[tuple[int, int], ...] = ()
     text_encoders: tuple[str, ...] = ()
     text_width: int | None = None
 

@@ -68,5 +68,3 @@ VAES = {
     "": _vae("VAE", "vae-ft-mse-840000-ema-pruned", "vae-ft-mse-840000", "sd-vae-ft-mse"),
 }
 """By VAE family of the compat class; "" is Stable Diffusion 1 and 2."""
-OPTIONAL = frozenset({"stable-diffusion-v3-medium", "stable-diffusion-v3.5-large", "stable-diffusion-v3.5-medium"})
-"""Compat classes whose T5 may be left out."""

@@ -1,4 +1,4 @@
-"""Memory given back when nobody has asked for a picture for a while: once per quiet time (swarm-models-backends 3.4)."""
+"""Memory given back when nobody asked for a picture for a while: once per quiet time (swarm-models-backends 3.4)."""
 
 from __future__ import annotations
 

@@ -72,7 +72,8 @@ def _refusal(name: str, start: bytes) -> str | None:
         return f"The model file '{name}' is a web page, not a model: the download saved an error or login page instead."
     if text.startswith(b"version https://git-lfs"):
         return f"The model file '{name}' is only a Git LFS pointer; fetch the real file with 'git lfs pull'."
-    if start.startswith(_PICKLES):
+    # A safetensors file begins with its header's length, which may look like the begin of a pickle.
+    if start.startswith(_PICKLES) and not (start[4:8] == bytes(4) and start[8:9] == b"{"):
         return pickle_refusal(name)
     return None
 

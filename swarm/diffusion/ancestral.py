@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf, sqrt
+from math import sqrt
 
 from swarm.diffusion.sampler import Latent, Noise
 from swarm.diffusion.space import Space
@@ -12,12 +12,11 @@ from swarm.diffusion.space import Space
 def ancestral_split(sigma: float, target: float, eta: float = 1.0) -> tuple[float, float]:
     """(down, up): go deterministically to `down`, then add noise of strength `up`, to arrive at `target`.
 
-    down² + up² = target². `eta` 0 adds nothing, 1 adds as much as the reverse diffusion itself. `sigma` may be inf.
+    down² + up² = target². `eta` 0 adds nothing, 1 adds as much as the reverse diffusion itself.
     """
     if eta == 0 or target == 0:
         return target, 0.0
-    rest = 1.0 if sigma == inf else (sigma**2 - target**2) / sigma**2
-    up = min(target, eta * target * sqrt(rest))
+    up = min(target, eta * target * sqrt(sigma**2 - target**2) / sigma)
     return sqrt(max(target**2 - up**2, 0.0)), up
 
 
@@ -36,7 +35,7 @@ def split(space: Space, sigma: float, target: float, eta: float = 1.0) -> Split:
         down, up = ancestral_split(sigma, target, eta)
         return Split(down, 1.0, up)
     down = target * (1.0 + (target / sigma - 1.0) * eta)
-    keep = (1.0 - target) / (1.0 - down)
+    keep = space.alpha(target) / space.alpha(down)
     return Split(down, keep, sqrt(max(target**2 - (down * keep) ** 2, 0.0)))
 
 

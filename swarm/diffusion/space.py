@@ -8,6 +8,7 @@ from math import exp, inf, log
 
 from swarm.diffusion.sigmas import SigmaTable
 
+_LEAST_SIGNAL = 1e-6
 _FIRST = 1e-4  # where a flow schedule begins for solvers that divide by the signal's share, which is 0 at sigma 1
 
 
@@ -22,14 +23,12 @@ class Space:
         return self.table.shift is not None
 
     def alpha(self, sigma: float) -> float:
-        return 1.0 - sigma if self.is_flow else 1.0
+        """Above 0, also where a request has a flow model begin beyond pure noise."""
+        return max(1.0 - sigma, _LEAST_SIGNAL) if self.is_flow else 1.0
 
     def half_log_snr(self, sigma: float) -> float:
-        """ln(alpha / sigma); infinite at both ends of a flow model's range."""
-        if sigma == 0:
-            return inf
-        alpha = self.alpha(sigma)
-        return -inf if alpha <= 0 else log(alpha / sigma)
+        """ln(alpha / sigma); infinite at sigma 0."""
+        return inf if sigma == 0 else log(self.alpha(sigma) / sigma)
 
     def sigma_at(self, half_log_snr: float) -> float:
         """The inverse of `half_log_snr`."""
@@ -41,7 +40,11 @@ class Space:
         return self.table.sigma_of((1.0 - share) * (len(self.table.sigmas) - (0 if self.is_flow else 1)))
 
     def with_signal(self, sigmas: Sequence[float]) -> list[float]:
-        """`sigmas`, the first one moved off pure noise where a flow model starts from it."""
-        if not self.is_flow or not sigmas or sigmas[0] < 1.0:
+        """`sigmas`, the first one moved off pure noise where a flow model starts from it.
+
+        Levels beyond pure noise, which only a request can ask for, stay as they are.
+        """
+        first = self.sigma_after(_FIRST)
+        if not self.is_flow or not sigmas or sigmas[0] < 1.0 or max(sigmas[1:], default=0.0) >= first:
             return list(sigmas)
-        return [self.sigma_after(_FIRST), *sigmas[1:]]
+        return [first, *sigmas[1:]]

@@ -34,7 +34,8 @@ class Checkpoint:
         """Raises BadInput with a sentence when the file is missing, truncated, pickled, or of another format."""
         self.path = path
         start = _start(path)
-        if start.startswith(_PICKLE_STARTS):
+        # A safetensors file begins with its header's length, which may look like the begin of a pickle.
+        if start.startswith(_PICKLE_STARTS) and not (start[4:8] == bytes(4) and start[8:] == b"{"):
             raise BadInput(
                 f"The model file '{path.name}' is a pickled checkpoint, which can run any code when it is opened. "
                 "Convert it to safetensors first, for example with the 'convert' tool of the safetensors project."
@@ -111,7 +112,7 @@ class _Safetensors:
 def _start(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(8)
+            return file.read(9)
     except OSError as error:
         raise BadInput(f"The model file '{path.name}' cannot be read: {error.strerror}.") from None
 

@@ -8,6 +8,7 @@ from swarm.engine.preview import SECONDS_BETWEEN
 from swarm.jobs.events import BackendEvent, ImageDone, Preview, StepDone
 from swarm.jobs.frames import Answer, Event, JobDone
 from swarm.jobs.job import Job
+from swarm.media.clip import Clip
 from swarm.media.image import Picture, Pixels
 
 
@@ -52,11 +53,11 @@ class LiveJob:
         overall, current = self._fractions(index)
         self.tell(Preview(index=index, picture=picture, overall=overall, current=current))
 
-    def extra(self, index: int, result: Pixels | Picture) -> None:
+    def extra(self, index: int, result: Pixels | Picture | Clip) -> None:
         """A picture from the making of picture `index`, to be shown beside it."""
         self.tell(ImageDone(index=index, result=result, seconds=self._seconds, real=False))
 
-    def image(self, index: int, result: Pixels | Picture) -> None:
+    def image(self, index: int, result: Pixels | Picture | Clip) -> None:
         """Picture `index` is finished; the job is, when it was the last one."""
         self.finished += 1
         self.tell(ImageDone(index=index, result=result, seconds=self._seconds))

@@ -1,12 +1,13 @@
 """LoRAs: files in kohya's and diffusers' spellings, put into a loaded model's weights and taken out again exactly.
 
 The weights a LoRA changes are kept as they were, so taking it out restores every bit. Never fused twice: each change
-starts from the kept originals. Understands LoRA, LoCon, LoHa and LoKr without core tensors.
+starts from the kept originals. Understands LoRA, LoCon, LoHa and LoKr, with and without core tensors, and DoRA.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -25,11 +26,17 @@ _SUFFIXES = (
     (".lora_B.default.weight", "up"), (".alpha", "alpha"), (".hada_w1_a", "hada_w1_a"), (".hada_w1_b", "hada_w1_b"),
     (".hada_w2_a", "hada_w2_a"), (".hada_w2_b", "hada_w2_b"), (".lokr_w1", "lokr_w1"), (".lokr_w2", "lokr_w2"),
     (".lokr_w1_a", "lokr_w1_a"), (".lokr_w1_b", "lokr_w1_b"), (".lokr_w2_a", "lokr_w2_a"), (".lokr_w2_b", "lokr_w2_b"),
+    (".lora_mid.weight", "mid"), (".hada_t1", "hada_t1"), (".hada_t2", "hada_t2"), (".lokr_t2", "lokr_t2"),
+    (".dora_scale", "dora"), (".lora_magnitude_vector.weight", "dora"), (".lora_magnitude_vector", "dora"),
 )  # fmt: skip
 _HOMES = (
     ("lora_unet_", "unet"), ("unet.", "unet"), ("diffusion_model.", "unet"), ("lora_te1_", "te0"), ("lora_te2_", "te1"),
-    ("lora_te_", "te0"), ("text_encoder_2.", "te1"), ("text_encoder.", "te0"),
+    ("lora_te3_", "te2"), ("lora_te_", "te0"), ("text_encoder_3.", "te2"), ("text_encoder_2.", "te1"),
+    ("text_encoder.", "te0"), ("lora_transformer_", "unet"), ("lycoris_", "unet"), ("transformer.", "unet"),
+    ("base_model.model.", "unet"), ("model.diffusion_model.", "unet"),
 )  # fmt: skip
+_XLABS = re.compile(r"(double_blocks\.\d+)\.processor\.(qkv|proj)_lora([12])\.(down|up)\.weight")
+"""XLabs' names of Flux LoRAs: 1 is the picture's side of a block, 2 the text's."""
 Pieces = dict[str, torch.Tensor]
 LoraKey = tuple[tuple[Path, str, float, float], ...]
 
@@ -63,7 +70,7 @@ class Patched:
         self._components.text.state = ()
 
     def _add(self, use: LoraUse) -> None:
-        changes = self._translated(read_lora(use.file.path))
+        changes = self._translated(read_lora(use.file.path), use.file.name)
         fitting = {name: pieces for name, pieces in changes.items() if name in self._targets}
         if not fitting:
             raise BadInput(f"The LoRA '{use.file.name}' does not fit the model '{self._components.file.name}'.")
@@ -74,7 +81,7 @@ class Patched:
             if strength:
                 self._change(name, pieces, strength, use.file.name)
 
-    def _translated(self, changes: Mapping[str, Pieces]) -> dict[str, Pieces]:
+    def _translated(self, changes: Mapping[str, Pieces], file: str) -> dict[str, Pieces]:
         """The same changes by the names of the modules that are there, cut where one layer is several modules here."""
         denoiser, keys = self._components.denoiser, self._components.adapter.lora_keys
         found: dict[str, Pieces] = {}
@@ -87,7 +94,12 @@ class Patched:
                 found[homes[0]] = pieces
                 continue
             sizes = [self._targets[home].shape[0] if home in self._targets else 0 for home in homes]
-            found |= dict(zip(homes, cut(pieces, sizes), strict=True))
+            try:
+                found |= dict(zip(homes, cut(pieces, sizes), strict=True))
+            except (RuntimeError, KeyError):
+                raise BadInput(
+                    f"The LoRA '{file}' does not fit the model '{self._components.file.name}': {name} cannot be cut."
+                ) from None
         return found
 
     def _change(self, name: str, pieces: Pieces, strength: float, file: str) -> None:
@@ -96,11 +108,14 @@ class Patched:
             self._originals[name] = target.clone()
         try:
             change = delta(pieces, target.device).reshape(target.shape)
+            changed = target.float() + change * strength
+            if "dora" in pieces:
+                changed = target.float() + (magnified(target.float() + change, pieces["dora"]) - target) * strength
         except (RuntimeError, KeyError):
             raise BadInput(
                 f"The LoRA '{file}' does not fit the model '{self._components.file.name}': {name} has another shape."
             ) from None
-        target.copy_(target.float() + change * strength)
+        target.copy_(changed)
 
 
 def delta(pieces: Pieces, device: torch.device) -> torch.Tensor:
@@ -110,27 +125,79 @@ def delta(pieces: Pieces, device: torch.device) -> torch.Tensor:
         return on["whole"]
     if "down" in on:
         rank = on["down"].shape[0]
-        change = on["up"].flatten(1) @ on["down"].flatten(1)
+        change = _product(on["up"], on["down"], on.get("mid"))
     elif "hada_w1_a" in on:
         rank = on["hada_w1_b"].shape[0]
-        change = (on["hada_w1_a"] @ on["hada_w1_b"]) * (on["hada_w2_a"] @ on["hada_w2_b"])
+        first, second = (_hada(on[f"hada_w{n}_a"], on[f"hada_w{n}_b"], on.get(f"hada_t{n}")) for n in (1, 2))
+        change = first * second
     else:
         rank = 0
         for part in ("lokr_w1", "lokr_w2"):
             if part not in on:
                 rank = on[part + "_b"].shape[0]
-                on[part] = on[part + "_a"] @ on[part + "_b"].flatten(1)
-        change = torch.kron(on["lokr_w1"], on["lokr_w2"].flatten(1))
+                core = on.get("lokr_t2") if part == "lokr_w2" else None
+                on[part] = _kron_part(on[part + "_a"], on[part + "_b"], core)
+        first, second = on["lokr_w1"], on["lokr_w2"]
+        spread = first.reshape(*first.shape, *[1] * (second.ndim - first.ndim))
+        change = torch.kron(spread.contiguous(), second.contiguous()).flatten(1)
     scale = float(pieces["alpha"]) / rank if "alpha" in pieces and rank else 1.0
     return change * scale
 
 
+def _product(up: torch.Tensor, down: torch.Tensor, mid: torch.Tensor | None) -> torch.Tensor:
+    """up · down, through the middle convolution (rank, rank, kh, kw) where there is one."""
+    if mid is None:
+        return up.flatten(1) @ down.flatten(1)
+    return torch.einsum("or,rskl,si->oikl", up.flatten(1), mid, down.flatten(1)).flatten(1)
+
+
+def _hada(left: torch.Tensor, right: torch.Tensor, core: torch.Tensor | None) -> torch.Tensor:
+    """One factor of a Hadamard product; with a core (rank, rank, kh, kw) its matrices are (rank, out), (rank, in)."""
+    if core is None:
+        return left @ right
+    return torch.einsum("rskl,ro,si->oikl", core, left, right).flatten(1)
+
+
+def _kron_part(left: torch.Tensor, right: torch.Tensor, core: torch.Tensor | None) -> torch.Tensor:
+    """One factor of a Kronecker product; with a core its matrices are (rank, out) and (rank, in)."""
+    if core is not None:
+        return torch.einsum("rskl,ro,si->oikl", core, left, right)
+    return (left @ right.flatten(1)).reshape(left.shape[0], *right.shape[1:])
+
+
+def magnified(weight: torch.Tensor, magnitude: torch.Tensor) -> torch.Tensor:
+    """A weight (out, in, …) scaled to DoRA's lengths: those of its rows, or of its columns when there is one for each
+    input and not for each output."""
+    wanted = magnitude.to(weight).flatten()
+    flat = weight.flatten(1)
+    by_row = wanted.numel() == weight.shape[0] and not (magnitude.ndim > 1 and magnitude.shape[0] == 1)
+    if by_row:
+        lengths = flat.norm(dim=1).clamp(min=1e-12)
+        return (flat * (wanted / lengths)[:, None]).reshape(weight.shape)
+    columns = weight.transpose(0, 1)
+    lengths = columns.flatten(1).norm(dim=1).clamp(min=1e-12)
+    shape = -1, *[1] * (columns.ndim - 1)
+    return (columns * (wanted / lengths).reshape(shape)).transpose(0, 1)
+
+
 def cut(pieces: Pieces, sizes: Sequence[int]) -> list[Pieces]:
     """A change of one fused layer as changes of the layers it consists of, `sizes` outputs each, in order."""
-    if "up" not in pieces:
+    lengths = _cut_lengths(pieces, sizes)
+    if "up" not in pieces or "mid" in pieces:
         whole = delta(pieces, pieces[next(iter(pieces))].device)
-        return [{"whole": part} for part in whole.split(list(sizes))]
-    return [pieces | {"up": up} for up in pieces["up"].split(list(sizes))]
+        return [{"whole": part, **own} for part, own in zip(whole.split(list(sizes)), lengths, strict=True)]
+    parts = pieces["up"].split(list(sizes))
+    return [{**pieces, "up": up, **own} for up, own in zip(parts, lengths, strict=True)]
+
+
+def _cut_lengths(pieces: Pieces, sizes: Sequence[int]) -> list[Pieces]:
+    """DoRA's lengths for each layer: those of the rows are shared out, those of the columns hold for the whole only."""
+    lengths = pieces.get("dora")
+    if lengths is None:
+        return [{} for _ in sizes]
+    if lengths.numel() != sum(sizes):
+        raise KeyError("dora")
+    return [{"dora": part} for part in lengths.flatten().split(list(sizes))]
 
 
 def read_lora(path: Path) -> dict[str, Pieces]:
@@ -143,8 +210,6 @@ def read_lora(path: Path) -> dict[str, Pieces]:
     for name in checkpoint.shapes:
         found = _part(name)
         if found is None:
-            if name.endswith((".dora_scale", ".lora_mid.weight", ".hada_t1", ".hada_t2", ".lokr_t2")):
-                raise BadInput(f"The LoRA '{path.name}' is of a kind that is not supported yet ('{name}').")
             continue
         home, module, part = found
         changes.setdefault(f"{home}_{module}", {})[part] = checkpoint.tensor(name)
@@ -153,6 +218,9 @@ def read_lora(path: Path) -> dict[str, Pieces]:
 
 def _part(name: str) -> tuple[str, str, str] | None:
     """(home, module with underscores, part) of a tensor's name; None for what is no part of a LoRA."""
+    if match := _XLABS.fullmatch(name):
+        side = "img" if match[3] == "1" else "txt"
+        name = f"diffusion_model.{match[1]}.{side}_attn.{match[2]}.lora_{match[4]}.weight"
     spelled = name.replace(".processor.", ".").replace("_lora.down.", ".lora.down.").replace("_lora.up.", ".lora.up.")
     spelled = spelled.replace(".to_out.lora", ".to_out.0.lora")
     for suffix, part in _SUFFIXES:
@@ -173,6 +241,7 @@ def _targets(components: Components) -> Mapping[str, torch.Tensor]:
     for number, encoder in enumerate(components.text_modules):
         for name, module in encoder.named_modules():
             if isinstance(module, torch.nn.Linear):
-                spelled = name if name.startswith("text_model.") or "projection" in name else f"text_model.{name}"
+                plain = name.startswith(("text_model.", "encoder.block.")) or "projection" in name
+                spelled = name if plain else f"text_model.{name}"
                 found[f"te{number}_" + spelled.replace(".", "_")] = module.weight
     return found

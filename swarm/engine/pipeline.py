@@ -1,32 +1,60 @@
-"""The other tier: any pipeline diffusers knows, from a folder, called whole, one picture at a time.
+"""The other tier: any pipeline diffusers knows, called whole, one picture or clip at a time.
 
-Progress, previews and cancelling go through the step callback; a cancelled run ends by an exception out of it.
+Progress, previews and cancelling hang on the scheduler (engine/whole/watching.py); each call has a pipeline object and
+schedulers of its own over the shared weights.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
-from diffusers import DiffusionPipeline
-from PIL import Image
 
-from swarm.base.errors import BadInput, SwarmError
+from swarm.base.errors import BadInput
 from swarm.engine.device import Device
 from swarm.engine.live import LiveJob
-from swarm.engine.loader import unloadable
+from swarm.engine.making import BASE_SECTIONS
 from swarm.engine.memory import model_of
-from swarm.features.core import CFG_SCALE, NEGATIVE_PROMPT, PROMPT, STEPS
-from swarm.features.resolution import HEIGHT, WIDTH
-from swarm.jobs.job import Job, ModelFile
-from swarm.media.image import Pixels
+from swarm.engine.whole.arguments import arguments_for
+from swarm.engine.whole.folders import load_folder, refuse_too_big, settle_pipeline, weight_bytes
+from swarm.engine.whole.loras import Key, key_of, put_in, take_out
+from swarm.engine.whole.previews import Shown
+from swarm.engine.whole.results import result_of
+from swarm.engine.whole.schedulers import scheduler_for
+from swarm.engine.whole.shells import shell_for
+from swarm.engine.whole.watching import Cancelled, Watch, watched
+from swarm.engine.whole.wish import Wish, base_wish
+from swarm.features.video import finished_clip
+from swarm.jobs.job import LoraUse, ModelFile
+from swarm.media.clip import Clip
+from swarm.media.image import Picture, Pixels, from_pillow
+
+__all__ = ["Cancelled", "WholePipelines"]
+
+_NO_SUCH_SCHEDULE = "does not support custom"
 
 
-class Cancelled(SwarmError):
-    """Nobody waits for the job any more."""
+@dataclass(kw_only=True, eq=False)
+class Held:
+    """A loaded pipeline. `loras`: what is in its weights now. `shown`: its previews, made when first wanted."""
+
+    file: ModelFile
+    pipe: Any
+    takes_turns: bool
+    loras: Key = ()
+    shown: Shown | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """Whom a run tells what. `preview` is called when `wants_preview` says so."""
+
+    stepped: Callable[[int, int], None]
+    is_cancelled: Callable[[], bool]
+    wants_preview: Callable[[], bool]
+    preview: Callable[[Picture], None]
 
 
 class WholePipelines:
@@ -34,10 +62,10 @@ class WholePipelines:
 
     def __init__(self, device: Device) -> None:
         self._device = device
-        self._held: tuple[ModelFile, Any] | None = None
+        self._held: Held | None = None
 
     def is_ready(self, file: ModelFile) -> bool:
-        return self._held is not None and self._held[0] == file
+        return self._held is not None and self._held.file == file
 
     def drop(self) -> bool:
         """Unload; True if there was something."""
@@ -46,72 +74,99 @@ class WholePipelines:
         return held is not None
 
     def ready(self, file: ModelFile) -> Any:
-        """The pipeline of a folder. Raises BadInput when diffusers cannot load it from what is there."""
-        if self._held is not None and self._held[0] == file:
-            return self._held[1]
-        self.drop()
-        try:
-            dtype = torch.bfloat16 if self._device.is_cuda else torch.float32
-            pipe = DiffusionPipeline.from_pretrained(str(file.path), local_files_only=True, dtype=dtype)
-        except (OSError, ValueError, RuntimeError, AttributeError, TypeError, ImportError, KeyError) as error:
-            raise BadInput(unloadable(file.path, error)) from None
-        pipe.to(self._device.place)
-        pipe.set_progress_bar_config(disable=True)
-        self._held = file, pipe
-        return pipe
+        """The pipeline of a folder. Raises BadInput when diffusers cannot load it, Refused when it is too large."""
+        return self._ready(file).pipe
 
     def run(self, live: LiveJob, is_cancelled: Callable[[], bool]) -> None:
-        """Make all pictures of a job. Raises Cancelled, BadInput, or what the pipeline raises."""
-        pipe = self.ready(model_of(live.job))
-        steps = max(1, live.job.input.get(STEPS))
-        for index in range(len(live.job.seeds)):
-            live.began(index, steps)
-        for index, seed in enumerate(live.job.seeds):
-            generator = torch.Generator("cpu").manual_seed(seed % 2**63)
-            arguments = _accepted(pipe, _arguments(live.job, steps)) | {"generator": generator}
-            if "callback_on_step_end" in inspect.signature(pipe.__call__).parameters:
-                arguments["callback_on_step_end"] = _callback(live, index, is_cancelled)
-            if is_cancelled():
-                raise Cancelled
-            live.image(index, _pixels(pipe(**arguments)))
+        """Make all pictures of a job. Raises Cancelled, UserError, or what the pipeline raises."""
+        job = live.job
+        for index in range(len(job.seeds)):
+            wish = base_wish(job, index)
+            live.began(index, wish.steps)
+            told = Told(
+                stepped=lambda done, total, index=index: _report(live, index, done, total),  # type: ignore[misc]
+                is_cancelled=is_cancelled,
+                wants_preview=lambda index=index: live.wants_preview(index),  # type: ignore[misc]
+                preview=lambda picture, index=index: live.preview(index, picture),  # type: ignore[misc]
+            )
+            loras = tuple(use for use in job.loras if use.section in BASE_SECTIONS)
+            live.image(index, self.make(model_of(job), wish, loras, told))
 
-
-def _arguments(job: Job, steps: int) -> Mapping[str, Any]:
-    request = job.input
-    return {
-        "prompt": request.get(PROMPT),
-        "negative_prompt": request.get(NEGATIVE_PROMPT),
-        "num_inference_steps": steps,
-        "guidance_scale": request.get(CFG_SCALE),
-        "width": request.get(WIDTH),
-        "height": request.get(HEIGHT),
-        "output_type": "pil",
-    }
-
-
-def _accepted(pipe: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments this pipeline's call knows."""
-    known = inspect.signature(pipe.__call__).parameters
-    return {name: value for name, value in arguments.items() if name in known}
-
-
-def _callback(live: LiveJob, index: int, is_cancelled: Callable[[], bool]) -> Callable[..., dict[str, Any]]:
-    def after_step(pipe: Any, step: int, _timestep: Any, values: dict[str, Any]) -> dict[str, Any]:
-        if is_cancelled():
+    def make(self, file: ModelFile, wish: Wish, loras: tuple[LoraUse, ...], told: Told) -> Pixels | Clip:
+        """One picture or clip. Raises Cancelled, UserError, or what the pipeline raises."""
+        if told.is_cancelled():
             raise Cancelled
-        live.stepped(index, step + 1)
-        return values
+        if wish.image is not None and wish.creativity == 0:
+            return from_pillow(wish.image)
+        held = self._ready(file)
+        self._with_loras(held, loras)
+        watch = self._watch(held, told)
+        shell = shell_for(
+            held.pipe, wish, lambda own: watched(scheduler_for(own, wish.sampler, wish.schedule), watch.watch)
+        )
+        watch.pipe, watch.given = shell, arguments_for(shell, wish)
+        try:
+            output = shell(**watch.given)
+        except ValueError as error:
+            if _NO_SUCH_SCHEDULE in str(error):
+                raise BadInput(
+                    f"The sampler '{wish.sampler}' cannot follow this model's own schedule. Choose 'euler'."
+                ) from None
+            raise
+        finally:
+            if held.takes_turns:
+                held.pipe.maybe_free_model_hooks()
+        result = result_of(output, wish.fps)
+        return finished_clip(result, wish.input) if isinstance(result, Clip) else result
 
-    return after_step
+    def _ready(self, file: ModelFile) -> Held:
+        if self._held is not None and self._held.file == file:
+            return self._held
+        self.drop()
+        dtype = torch.bfloat16 if self._device.is_cuda else torch.float32
+        takes_turns = refuse_too_big(file.name, weight_bytes(file.path, dtype), self._device)
+        pipe = load_folder(file.path, dtype)
+        settle_pipeline(pipe, self._device, takes_turns=takes_turns)
+        self._held = Held(file=file, pipe=pipe, takes_turns=takes_turns)
+        return self._held
+
+    def _with_loras(self, held: Held, uses: tuple[LoraUse, ...]) -> None:
+        acting = tuple(use for use in uses if use.weight or use.text_weight)
+        key = key_of(acting)
+        if key == held.loras:
+            return
+        held.loras = ()
+        if acting:
+            put_in(held.pipe, acting)
+        else:
+            take_out(held.pipe)
+        held.loras = key
+
+    def _watch(self, held: Held, told: Told) -> _Watching:
+        watching = _Watching()
+
+        def clean(latent: torch.Tensor) -> None:
+            if held.shown is None:
+                held.shown = Shown(held.pipe)
+            picture = held.shown.picture(watching.pipe, latent, watching.given)
+            if picture is not None:
+                told.preview(picture)
+
+        watching.watch = Watch(
+            stepped=told.stepped, is_cancelled=told.is_cancelled, wants_clean=told.wants_preview, clean=clean
+        )
+        return watching
 
 
-def _pixels(output: Any) -> Pixels:
-    """The first picture of a pipeline's output. Raises BadInput when it makes something else."""
-    images = getattr(output, "images", None)
-    first = images[0] if isinstance(images, list) and images else None
-    if isinstance(first, np.ndarray):
-        first = Image.fromarray(first)
-    if not isinstance(first, Image.Image):
-        raise BadInput("This model makes something other than pictures.")
-    image = first.convert("RGB")
-    return Pixels(width=image.width, height=image.height, mode="RGB", data=image.tobytes())
+@dataclass(kw_only=True, eq=False)
+class _Watching:
+    """A watch, and the call it watches, known only after the schedulers that it watches."""
+
+    watch: Any = None
+    pipe: Any = None
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _report(live: LiveJob, index: int, done: int, total: int) -> None:
+    live.began(index, total)
+    live.stepped(index, done)

@@ -29,12 +29,13 @@ class Renaming:
     whole: Mapping[str, str] = field(default_factory=dict)
 
     def lora_names(self, key: str) -> tuple[str, ...]:
-        """Modules of a LoRA key (underscores for dots); the key itself when the table has it not."""
+        """Modules of a LoRA key (underscores for dots); the key itself when the table has it not, or has it swapped."""
         return self._by_lora_name.get(key, (key,))
 
     @cached_property
     def _by_lora_name(self) -> dict[str, tuple[str, ...]]:
-        flat = ((name.replace(".", "_"), homes) for name, homes in self.modules.items())
+        plain = (entry for entry in self.modules.items() if entry[1][0] not in self.swapped)
+        flat = ((name.replace(".", "_"), homes) for name, homes in plain)
         return {name: tuple(home.replace(".", "_") for home in homes) for name, homes in flat}
 
     def tensors(

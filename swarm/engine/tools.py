@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import torch
 
+from swarm.architectures.architecture import Architecture
 from swarm.engine.components import Components
 from swarm.engine.decode import as_tensor, encode, noisy, opened
 from swarm.engine.device import Device
@@ -31,6 +32,10 @@ class Tools:
     @property
     def family(self) -> str:
         return self._components.architecture.compat.id
+
+    @property
+    def architecture(self) -> Architecture:
+        return self._components.architecture
 
     def noisy(self, image: torch.Tensor, strength: float, seed: int) -> torch.Tensor:
         return noisy(image, strength, seed)

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 
 from swarm.access.permissions import MODEL_PARAMS
 from swarm.architectures.architecture import Architecture
-from swarm.architectures.companions import OPTIONAL, TEXT_ENCODERS, VAES, Companion
-from swarm.base.errors import BadInput
+from swarm.architectures.companions import TEXT_ENCODERS, VAES, Companion
 from swarm.features.groups import ADVANCED_MODEL_ADDONS_GROUP
-from swarm.features.vae import VAE
 from swarm.jobs.job import ModelFile
 from swarm.jobs.needs import Files, Found, need
 from swarm.params.input import GenerationInput
@@ -41,7 +39,7 @@ _NAMED = {param.slot: param for param in (CLIP_L_MODEL, CLIP_G_MODEL, T5_XXL_MOD
 def companions(input: GenerationInput, model: ModelFile | None, files: Files) -> Found:
     """Every text encoder and the VAE that the model's family wants and neither its file nor the request brings.
 
-    Raises BadInput with the name and the place of a missing one.
+    One that is nowhere is no error here: whoever runs the model knows whether it can do without, or says what to get.
     """
     family = None if model is None or model.path.is_dir() else files.architecture(model)
     if model is None or family is None or family.adapter is None:
@@ -54,11 +52,6 @@ def companions(input: GenerationInput, model: ModelFile | None, files: Files) ->
         found = _find(files, companion)
         if found is not None:
             parts[slot] = found
-        elif not (slot == "t5xxl" and family.compat.id in OPTIONAL) and not (slot == "vae" and input.has(VAE)):
-            raise BadInput(
-                f"The model '{model.name}' comes without its {companion.what}, and none was found. Put "
-                f"'{companion.file}' into the folder models/{companion.folder} and refresh the model list."
-            )
     return Found(parts=parts, files={})
 
 

@@ -17,6 +17,7 @@ from swarm.catalog.model import ModelEntry
 from swarm.features.core import SEED
 from swarm.features.output import DO_NOT_SAVE, IMAGE_FORMAT, OVERRIDE_OUTPATH_FORMAT
 from swarm.features.variation import VARIATION_SEED
+from swarm.features.video import VIDEO_FORMAT
 from swarm.generation.events import ImageSaved
 from swarm.generation.plan import Moment, Plan
 from swarm.generation.points import AFTER_IMAGE
@@ -24,8 +25,10 @@ from swarm.generation.resolve import Resolved
 from swarm.generation.spine import Spine
 from swarm.generation.tokens import path_tokens
 from swarm.jobs.events import ImageDone
+from swarm.media.clip import Clip
 from swarm.media.formats import Encoded, encode, is_still
 from swarm.media.image import Picture, Pixels, decode
+from swarm.media.video import encode_clip
 from swarm.outputs.store import SaveRequest
 from swarm.params.input import GenerationInput
 from swarm.params.metadata import metadata_text, preview_metadata_text
@@ -38,7 +41,7 @@ UsedModels = Sequence[tuple[str, ModelEntry]]
 class Finished:
     """A picture and everything that decides where and how it is written. `job`: which job's picture of which number."""
 
-    result: Pixels | Picture
+    result: Pixels | Picture | Clip
     text: str
     input: GenerationInput
     index: int
@@ -131,7 +134,7 @@ class Finisher:
 
     def _described(
         self,
-        result: Pixels | Picture,
+        result: Pixels | Picture | Clip,
         input: GenerationInput,
         extra: JsonObject,
         *,
@@ -154,7 +157,7 @@ class Finisher:
 
     def _transient(self, finished: Finished) -> str:
         """A data URL of the raw picture, or of a reformatted one when the user wants that (swarm-t2i 4.10)."""
-        if finished.user.settings.file_format.reformat_transient_images:
+        if isinstance(finished.result, Clip) or finished.user.settings.file_format.reformat_transient_images:
             encoded = self._encoded(finished)
         else:
             encoded = encode(finished.result, "PNG")
@@ -162,6 +165,8 @@ class Finisher:
 
     def _encoded(self, finished: Finished) -> Encoded:
         wanted = finished.user.settings.file_format
+        if isinstance(finished.result, Clip):
+            return encode_clip(finished.result, finished.input.get(VIDEO_FORMAT))
         return encode(
             finished.result,
             finished.input.given(IMAGE_FORMAT) or wanted.image_format,

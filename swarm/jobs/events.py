@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from swarm.media.clip import Clip
 from swarm.media.image import Picture, Pixels
 
 
@@ -37,13 +38,13 @@ class Preview:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageDone:
-    """Picture `index` of the job's batch is finished. `real` is False for intermediate outputs.
+    """Picture (or video) `index` of the job's batch is finished. `real` is False for intermediate outputs.
 
     `seconds`: how long the device worked for it (from admission to pixels).
     """
 
     index: int
-    result: Pixels | Picture
+    result: Pixels | Picture | Clip
     seconds: float
     real: bool = True
 

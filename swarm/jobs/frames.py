@@ -17,6 +17,7 @@ from swarm.base.errors import BadInput, SwarmError
 from swarm.base.json import dumps, loads
 from swarm.jobs.events import BackendEvent, ImageDone, LoadingModel, Preview, StepDone
 from swarm.jobs.job import Job, LoraUse, ModelFile
+from swarm.media.clip import Clip
 from swarm.media.image import Picture, Pixels
 from swarm.params.codec import decode_input, encode_input
 
@@ -214,13 +215,17 @@ def _job(body: Body, blobs: Sequence[bytes]) -> Job:
     )
 
 
-def _image_body(image: Picture | Pixels, blobs: _Blobs) -> Body:
+def _image_body(image: Picture | Pixels | Clip, blobs: _Blobs) -> Body:
+    if isinstance(image, Clip):
+        return {"clip": blobs.put(image.data), "width": image.width, "height": image.height, "fps": image.fps}
     if isinstance(image, Pixels):
         return {"pixels": blobs.put(image.data), "width": image.width, "height": image.height, "mode": image.mode}
     return {"picture": blobs.put(image.data), "mime": image.mime, "path": image.path}
 
 
-def _image(body: Body, blobs: Sequence[bytes]) -> Picture | Pixels:
+def _image(body: Body, blobs: Sequence[bytes]) -> Picture | Pixels | Clip:
+    if "clip" in body:
+        return Clip(width=body["width"], height=body["height"], fps=body["fps"], data=blobs[body["clip"]])
     if "pixels" in body:
         data = blobs[body["pixels"]]
         return Pixels(width=body["width"], height=body["height"], mode=body["mode"], data=data)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Protocol
 
+from swarm.architectures.architecture import Architecture
 from swarm.jobs.job import LoraUse, ModelFile
 from swarm.media.image import Picture, Pixels
 from swarm.params.input import GenerationInput
@@ -149,6 +150,10 @@ class StageTools(Protocol):
     @property
     def family(self) -> str:
         """Compat class id of the model."""
+
+    @property
+    def architecture(self) -> Architecture:
+        """The model's family."""
 
 
 @dataclass(kw_only=True)

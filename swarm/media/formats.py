@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -34,6 +34,7 @@ class Encoded:
     """A file's bytes, ready to be written.
 
     `embedded`: the metadata text is inside. `needs_sidecar`: such a file cannot hold it, so it belongs beside it.
+    `beside`: further files, by what stands in place of the extension (small versions of a video).
     """
 
     data: bytes
@@ -41,6 +42,7 @@ class Encoded:
     mime: str
     embedded: bool
     needs_sidecar: bool
+    beside: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def _table(*formats: Format) -> Mapping[str, Format]:

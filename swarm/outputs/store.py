@@ -163,19 +163,19 @@ class OutputStore:
         relative = f"{stem}.{request.encoded.extension}"
         path = under(root, relative)
         make_folder(path.parent)
-        beside = sidecar(path) if _needs_sidecar(request) else None
-        if beside is not None:
-            write_whole(beside, (request.metadata or "").encode())
+        companions = _companions(path, request)
         owner = f"View/{root.name}" if self.append_user else "Output"
         saved = Saved(url=f"{owner}/{relative}", relative=relative, path=path)
-        self._announce(saved, request)
         try:
+            for beside, data in companions.items():
+                write_whole(beside, data)
+            self._announce(saved, request)
             write_whole(path, request.encoded.data)
         except OSError:
-            if beside is not None:
+            for beside in companions:
                 beside.unlink(missing_ok=True)
             raise
-        text = request.metadata if beside is not None or request.encoded.embedded else None
+        text = request.metadata if sidecar(path) in companions or request.encoded.embedded else None
         self._note(path, text)
         return saved
 
@@ -237,6 +237,14 @@ class OutputStore:
     def _shelf(self, root: Path) -> _Shelf:
         with self._lock:
             return self._shelves.setdefault(root, _Shelf())
+
+
+def _companions(path: Path, request: SaveRequest) -> dict[Path, bytes]:
+    """What is written beside the file, and before it."""
+    found = {sidecar(path, suffix): data for suffix, data in request.encoded.beside.items()}
+    if _needs_sidecar(request):
+        found[sidecar(path)] = (request.metadata or "").encode()
+    return found
 
 
 def _needs_sidecar(request: SaveRequest) -> bool:

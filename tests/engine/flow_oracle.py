@@ -24,7 +24,9 @@ class GivenSigmas(FlowMatchEulerDiscreteScheduler):  # type: ignore[misc]
 
     given: list[float]
 
-    def set_timesteps(self, num_inference_steps: int = 0, device: Any = None, sigmas: Any = None, mu: Any = None) -> None:
+    def set_timesteps(
+        self, num_inference_steps: int = 0, device: Any = None, sigmas: Any = None, mu: Any = None
+    ) -> None:
         self.sigmas = torch.tensor(self.given)
         self.timesteps = self.sigmas[:-1] * 1000
         self.num_inference_steps = len(self.timesteps)

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from math import exp
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
 
+from swarm.architectures.families.flux_1 import FLUX_DEV, FLUX_KONTEXT
 from swarm.base.errors import BadInput
 from swarm.diffusion.sigmas import SigmaTable
+from swarm.engine.adapters.flux import FluxDenoiser, inpaint_channels
+from swarm.engine.components import Row, TextOptions
 from swarm.engine.device import choose_device
-from swarm.engine.packing import packed
+from swarm.engine.packing import Place, beside, packed
 from swarm.engine.start import families
+from swarm.features.prompt_images import preferred
 from swarm.jobs.job import ModelFile
+from swarm.media.image import Picture
 from tests.engine.conftest import Bench
 from tests.engine.flow_oracle import PROMPT, companions, given, model, noise, pixels
 from tests.support.tiny.flux import DEV, FAMILIES, FILL, KONTEXT, SCHNELL
 
 pytestmark = pytest.mark.torch
 TABLE = SigmaTable.flow(exp(1.15), 10_000)
-ASKED = {"prompt": PROMPT, "steps": 4, "cfgscale": 1.0}
+ASKED: dict[str, Any] = {"prompt": PROMPT, "steps": 4, "cfgscale": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +44,7 @@ def dev(folder: Path) -> ModelFile:
 
 
 @pytest.fixture(scope="module")
-def beside(folder: Path) -> Mapping[str, ModelFile]:
+def separate(folder: Path) -> Mapping[str, ModelFile]:
     return companions(DEV, folder)
 
 
@@ -53,10 +62,10 @@ def test_a_picture_is_the_pipelines_picture(bench: Bench, dev: ModelFile) -> Non
 
 @pytest.mark.parametrize("layout", ["bare", "prefixed", "folder", "sharded"])
 def test_every_layout_makes_the_same_picture(
-    bench: Bench, dev: ModelFile, beside: Mapping[str, ModelFile], folder: Path, layout: str
+    bench: Bench, dev: ModelFile, separate: Mapping[str, ModelFile], folder: Path, layout: str
 ) -> None:
     file = model(DEV, DEV.make(folder, layout=layout, name=layout))
-    id = bench.submit(file, (3,), parts={} if file.path.is_dir() else beside, **ASKED)
+    id = bench.submit(file, (3,), parts={} if file.path.is_dir() else separate, **ASKED)
     bench.finish()
     assert (bench.pixels(id) - bench.picture(dev, 3, **ASKED)).abs().max() <= 1.0
 
@@ -74,7 +83,7 @@ def test_every_weight_arrives(folder: Path, family: object) -> None:
 
 def test_pictures_in_company_are_the_pictures_alone(bench: Bench, dev: ModelFile) -> None:
     """Other prompts, lengths, steps, guidance, samplers, in the same calls."""
-    wishes = [
+    wishes: list[dict[str, Any]] = [
         {"prompt": "a cat", "steps": 3, "cfgscale": 1.0},
         {"prompt": "a dog (on:1.4) the house", "steps": 5, "cfgscale": 3.0, "negativeprompt": "blue"},
         {"prompt": "word " * 300, "steps": 4, "cfgscale": 1.0, "fluxguidancescale": 1.5},
@@ -120,20 +129,92 @@ def test_schnell_has_its_own_noise_levels(bench: Bench, folder: Path) -> None:
     assert (found - pixels(result)).abs().max() <= 2.0
 
 
-def test_a_missing_companion_is_named_with_its_place(folder: Path, beside: Mapping[str, ModelFile]) -> None:
+def test_a_missing_companion_is_named_with_its_place(folder: Path, separate: Mapping[str, ModelFile]) -> None:
     file = model(DEV, DEV.make(folder, layout="bare", name="lonely"))
     device = choose_device(0, "auto")
     with pytest.raises(BadInput, match=r"t5xxl.*models/clip"):
-        families().load(file, device, {"clip_l": beside["clip_l"], "vae": beside["vae"]})
+        families().load(file, device, {"clip_l": separate["clip_l"], "vae": separate["vae"]})
     with pytest.raises(BadInput, match=r"ae\.safetensors.*models/VAE"):
-        families().load(file, device, {slot: part for slot, part in beside.items() if slot != "vae"})
+        families().load(file, device, {slot: part for slot, part in separate.items() if slot != "vae"})
 
 
 def test_a_missing_weight_is_named(folder: Path) -> None:
-    from safetensors.torch import load_file, save_file
-
     path = DEV.make(folder, layout="single", name="whole")
     kept = {name: value for name, value in load_file(path).items() if "single_blocks.1.linear2" not in name}
     save_file(kept, folder / "gap.safetensors")
     with pytest.raises(BadInput, match=r"lacks 2 tensors \(single_transformer_blocks\.1\.proj_out"):
         families().load(model(DEV, folder / "gap.safetensors"), choose_device(0, "auto"), {})
+
+
+def test_fill_sees_the_mask_and_what_is_around_it(folder: Path) -> None:
+    """The tokens of a call are those of diffusers' own pipeline."""
+    file = model(FILL, FILL.make(folder, layout="single"))
+    components = families().load(file, choose_device(0, "auto"), {})
+    pipe = FILL.reference()
+    image, mask = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(3)), torch.zeros(1, 1, 64, 64)
+    mask[..., 8:40, 16:64] = 1
+    around = components.vae.encode((image * 2 - 1) * (1 - mask))
+    channels = inpaint_channels(components.denoiser, around, mask)
+    masks, _ = pipe.prepare_mask_latents(
+        mask, (image * 2 - 1) * (1 - mask), 1, 16, 1, 64, 64, torch.float32, torch.device("cpu"), None
+    )
+    assert channels is not None
+    # The pipeline draws its latents from the posterior; ours are its mean.
+    assert torch.equal(packed(channels), torch.cat([packed(around), masks], dim=2))
+    told = components.text.encode("a cat", TextOptions())
+    row = Row(x=noise(1), timestep=500.0, sigma=0.5, conditioning=told, concat=channels)
+    assert FluxDenoiser(components, choose_device(0, "auto"))([row]).shape == (1, 16, 8, 8)
+
+
+def test_plain_flux_sees_nothing_beside(dev: ModelFile) -> None:
+    components = families().load(dev, choose_device(0, "auto"), {})
+    assert inpaint_channels(components.denoiser, noise(1), torch.ones(1, 1, 64, 64)) is None
+
+
+@pytest.mark.parametrize("source", ["promptimages", "initimage"])
+def test_kontext_is_the_pipelines_picture(bench: Bench, folder: Path, source: str) -> None:
+    shown = Image.effect_noise((64, 64), 90).convert("RGB").point(lambda level: 255 - level // 2)
+    file = io.BytesIO()
+    shown.save(file, "PNG")
+    picture = Picture(data=file.getvalue(), mime="image/png")
+    pipe = given(KONTEXT.reference(), TABLE, 4)
+    result = pipe(
+        image=shown, prompt="a cat", guidance_scale=3.5, height=64, width=64, num_inference_steps=4, max_area=4096,
+        latents=packed(noise(7)), max_sequence_length=256, output_type="pt", _auto_resize=False,
+    )  # fmt: skip
+    model_file = model(KONTEXT, KONTEXT.make(folder, layout="single"))
+    asked = {"prompt": "a cat", "steps": 4, "cfgscale": 1.0, "smartimagepromptresizing": False}
+    given_picture = {source: (picture,) if source == "promptimages" else picture}
+    found = bench.picture(model_file, 7, **asked, **given_picture)
+    assert (found - pixels(result)).abs().max() <= 2.0
+    assert (bench.picture(model_file, 7, **asked) - found).abs().max() > 2.0
+
+
+def test_pictures_with_different_references_share_a_queue(bench: Bench, folder: Path) -> None:
+    def shown(side: int) -> Picture:
+        file = io.BytesIO()
+        Image.effect_noise((side, side), 90).convert("RGB").save(file, "PNG")
+        return Picture(data=file.getvalue(), mime="image/png")
+
+    file = model(KONTEXT, KONTEXT.make(folder, layout="single"))
+    base = {"prompt": "a cat", "steps": 3, "cfgscale": 2.0, "smartimagepromptresizing": False}
+    wishes: list[dict[str, Any]] = [
+        {**base, "promptimages": (shown(64),)},
+        {**base, "promptimages": (shown(48), shown(80))},
+        base,
+    ]
+    alone = [bench.picture(file, seed, **wish) for seed, wish in enumerate(wishes)]
+    ids = [bench.submit(file, (seed,), **wish) for seed, wish in enumerate(wishes)]
+    bench.finish()
+    for id, expected in zip(ids, alone, strict=True):
+        assert (bench.pixels(id) - expected).abs().max() <= 1.0
+
+
+def test_references_lie_beside_each_other() -> None:
+    assert beside([(8, 8), (8, 4), (4, 4)]) == [Place(1, 0, 0), Place(1, 0, 4), Place(1, 4, 0)]
+
+
+def test_reference_sizes() -> None:
+    assert preferred((500, 500), FLUX_KONTEXT) == (1024, 1024)
+    assert preferred((300, 900), FLUX_KONTEXT) == (672, 1568)
+    assert preferred((400, 100), FLUX_DEV) == (2048, 512)

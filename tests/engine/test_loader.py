@@ -94,7 +94,7 @@ def test_a_missing_tensor_is_named(files: Mapping[str, ModelFile], path: Path, g
 
 @pytest.mark.parametrize("gone", ["model.diffusion_model", "first_stage_model", "cond_stage_model"])
 def test_a_missing_component_is_named(files: Mapping[str, ModelFile], path: Path, gone: str) -> None:
-    with pytest.raises(BadInput, match="holds no|comes without"):
+    with pytest.raises(BadInput, match=r"holds no|comes without"):
         loaded(without(files[SD].path, path / "part.safetensors", gone))
 
 

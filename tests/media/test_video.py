@@ -8,19 +8,19 @@ import av
 import pytest
 from PIL import Image
 
-from swarm.base.errors import BadInput
+from swarm.base.errors import BadInput, Refused
 from swarm.media.clip import Clip, there_and_back, trimmed
 from swarm.media.image import guess_mime
-from swarm.media.video import VIDEO_FORMATS, encode_clip, moving, still
+from swarm.media.video import encode_clip
+from swarm.media.video_formats import VIDEO_FORMATS
 
 LEVELS = (20, 90, 160, 230)
 
 
 def clip(width: int = 48, height: int = 32, levels: tuple[int, ...] = LEVELS, fps: float = 8.0) -> Clip:
     """Frames of one grey each."""
-    return Clip(
-        width=width, height=height, fps=fps, data=b"".join(bytes([level]) * width * height * 3 for level in levels)
-    )
+    data = b"".join(bytes([level]) * width * height * 3 for level in levels)
+    return Clip(width=width, height=height, fps=fps, data=data)
 
 
 def frames_of(data: bytes) -> tuple[list[Image.Image], float]:
@@ -43,13 +43,15 @@ def test_a_video_shows_the_frames(id: str) -> None:
     assert encoded.needs_sidecar and not encoded.embedded
     frames, rate = frames_of(encoded.data)
     assert rate == pytest.approx(8.0, abs=0.1)
-    assert [frame.size for frame in frames] == [(48, 32)] * 4
+    assert {frame.size for frame in frames} == {(96, 64) if id == "h265-mp4" else (48, 32)}
     assert [grey(frame) for frame in frames] == pytest.approx(LEVELS, abs=4)
+    assert set(encoded.beside) == {".swarmpreview.jpg", ".swarmpreview.webp"}
 
 
 @pytest.mark.parametrize("id", ["webp", "gif", "gif-hd"])
 def test_an_animation_shows_the_frames(id: str) -> None:
     encoded = encode_clip(clip(), id)
+    assert not encoded.beside
     with Image.open(io.BytesIO(encoded.data)) as image:
         assert getattr(image, "n_frames", 1) == 4
         seen = []
@@ -60,18 +62,13 @@ def test_an_animation_shows_the_frames(id: str) -> None:
     assert seen == pytest.approx(LEVELS, abs=26 if id == "gif" else 4)
 
 
-def test_the_default_format_is_playable_from_its_begin() -> None:
-    """Browsers play while they load only when the index comes first."""
-    data = encode_clip(clip(), "h264-mp4").data
+def test_the_default_format_plays_while_it_loads() -> None:
+    """For that the index comes first, and odd sides lose a line."""
+    data = encode_clip(clip(33, 17), "h264-mp4").data
     assert data.index(b"moov") < data.index(b"mdat")
     with av.open(io.BytesIO(data), "r") as file:
-        assert file.streams.video[0].codec_context.name == "h264"
-        assert file.streams.video[0].codec_context.pix_fmt == "yuv420p"
-
-
-def test_odd_sides_lose_a_line() -> None:
-    frames, _ = frames_of(encode_clip(clip(33, 17), "h264-mp4").data)
-    assert frames[0].size == (32, 16)
+        context = file.streams.video[0].codec_context
+        assert (context.name, context.pix_fmt, context.width, context.height) == ("h264", "yuv420p", 32, 16)
 
 
 def test_an_unknown_format_is_refused() -> None:
@@ -79,14 +76,17 @@ def test_an_unknown_format_is_refused() -> None:
         encode_clip(clip(), "avi")
 
 
+def test_a_writer_that_fails_ends_in_a_sentence() -> None:
+    with pytest.raises(Refused, match="could not be written as MP4"):
+        encode_clip(Clip(width=48, height=32, fps=8.0, data=b"too short"), "h264-mp4")
+
+
 def test_previews() -> None:
-    long = clip(levels=(0, 60, 120, 180, 240, 30) * 20, fps=24.0)
-    with Image.open(io.BytesIO(still(long))) as image:
+    long = encode_clip(clip(levels=(0, 60, 120, 180, 240, 30) * 24, fps=24.0), "h264-mp4").beside
+    with Image.open(io.BytesIO(long[".swarmpreview.jpg"])) as image:
         assert (image.format, image.size) == ("JPEG", (384, 256))
-    with Image.open(io.BytesIO(moving(long))) as image:
+    with Image.open(io.BytesIO(long[".swarmpreview.webp"])) as image:
         assert (image.format, image.size, getattr(image, "n_frames", 1)) == ("WEBP", (192, 128), 30)
-    with Image.open(io.BytesIO(moving(clip(levels=(5, 200), fps=2.0)))) as image:
-        assert getattr(image, "n_frames", 1) == 2
 
 
 def test_frames_are_cut_and_turned_around() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import exp, log, log2, sqrt
+from math import exp, isfinite, log, log2, nan, sin, sqrt
 
 import pytest
 
@@ -89,6 +89,18 @@ def test_dpm_adaptive_takes_a_step_back_where_its_error_is_too_large() -> None:
     # A step that is refused keeps its first question: two calls instead of three.
     assert questions > smooth
     assert questions % 3 != 0
+
+
+def test_dpm_adaptive_ends_with_any_model() -> None:
+    """One that jumps with every question, and one that answers with no number."""
+
+    def jumping(question: Denoise) -> Latent:
+        return 9 * sin(1e6 * question.sigma)
+
+    _, questions = answered(SAMPLERS["dpm_adaptive"], 3.0, [10.0, 0.2], NoNoise(), jumping)
+    assert 100 < questions < 3 * 400
+    _, questions = answered(SAMPLERS["dpm_adaptive"], 3.0, [10.0, 0.2], NoNoise(), lambda question: nan)
+    assert questions < 10
 
 
 @pytest.mark.parametrize(
@@ -224,6 +236,14 @@ def test_dpm_fast_asks_once_a_step() -> None:
     for steps in range(1, 12):
         sigmas = [*falling(steps - 1), 0.0] if steps > 1 else [1.0, 0.0]
         assert drive(SAMPLERS["dpm_fast"], 1.0, sigmas, NoNoise())[1] == steps
+
+
+@pytest.mark.parametrize("id", SAMPLERS)
+def test_a_range_beyond_pure_noise_does_no_harm_to_flow_models(id: str) -> None:
+    """Sampler Sigma Max may be 14 with a model whose sigmas are shares of noise: a poor picture, but one."""
+    end, _ = drive(SAMPLERS[id], 3.0, [14.0, 6.0, 2.0, 0.999, 0.5, 0.1, 0.0], Silence(FLOW))
+    assert isinstance(end, float)
+    assert isfinite(end)
 
 
 @pytest.mark.parametrize("id", sorted({*SAMPLERS} - UNORDERED - FOR_BETAS_ONLY))

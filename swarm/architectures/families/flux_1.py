@@ -108,8 +108,15 @@ FLUX_FILL = replace(
     detect=lambda header: _is_guided(header) and _inputs(header) == 384,
     pipeline="FluxFillPipeline",
 )
+_UPRIGHT = ((672, 1568), (688, 1504), (720, 1456), (752, 1392), (800, 1328), (832, 1248), (880, 1184), (944, 1104))
 FLUX_KONTEXT = replace(
-    FLUX_DEV, id="Flux.1-dev/kontext", name="Flux.1 Kontext Dev", detect=None, pipeline="FluxKontextPipeline"
+    FLUX_DEV,
+    id="Flux.1-dev/kontext",
+    name="Flux.1 Kontext Dev",
+    detect=None,
+    pipeline="FluxKontextPipeline",
+    takes_references=True,
+    reference_sizes=(*_UPRIGHT, (1024, 1024), *((height, width) for width, height in reversed(_UPRIGHT))),
 )
 FLUX_DEPTH = replace(
     FLUX_DEV, id="Flux.1-dev/depth", name="Flux.1 Depth", detect=None, pipeline="FluxControlPipeline", adapter=None

@@ -97,8 +97,12 @@ class RemoteChild:
             raise
 
     async def load(self, model: ModelFile) -> None:
-        async with self._session() as session:
-            answer = await session.call("SelectModel", {"model": model.name, "backendId": self.entry.id})
+        try:
+            async with self._session() as session:
+                answer = await session.call("SelectModel", {"model": model.name, "backendId": self.entry.id})
+        except Unreachable as error:
+            await self._control.still_there()
+            raise Crashed(error.sentence) from None
         if answer.get("success") is not True:
             raise BackendError("The remote could not load the model.")
         self.entry = replace(self.entry, current_model=model.name)

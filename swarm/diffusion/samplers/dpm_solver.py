@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from math import atan, exp, expm1, log, sqrt
+from math import atan, exp, expm1, isfinite, log, sqrt
 from typing import Any
 
 from swarm.diffusion.sampler import Denoise, Latent, Noise, SamplerRun, sampler
 
 _RELATIVE, _ABSOLUTE = 0.05, 0.0078
 _FIRST_STEP, _ACCEPTED = 0.05, 0.81
+_MOST_STEPS = 200
 
 Asking = Generator[Denoise, Latent, Latent]
 
@@ -85,6 +86,7 @@ def dpm_adaptive(x: Latent, sigmas: Sequence[float], noise: Noise) -> SamplerRun
     if len(sigmas) == 2 and sigmas[-1] == 0:
         return (yield Denoise(x, sigmas[0], 0))
     place, end = _range(sigmas)
+    shortest = (end - place) / _MOST_STEPS
     before, h = x, _FIRST_STEP
     step = _Step(x, place, 0)
     while place < end - 1e-5:
@@ -92,12 +94,13 @@ def dpm_adaptive(x: Latent, sigmas: Sequence[float], noise: Noise) -> SamplerRun
         low = yield from step.second(goal, 1 / 3)
         high = yield from step.third(goal)
         factor = 1 + atan((1 / (_error(low, high, before) + 1e-8)) ** (1 / 3) - 1)
-        if factor >= _ACCEPTED:
+        # A model that is not smooth, or answers with no numbers at all, would have it take ever shorter steps.
+        if not factor < _ACCEPTED or h <= shortest:
             before, x, place = low, high, goal
             step = _Step(x, place, _index(sigmas, exp(-place)))
         else:
             step = _Step(x, place, step.index, {place: step.known[place]})
-        h *= factor
+        h = max(h * factor, shortest) if isfinite(factor) else end - place
     return x
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from math import inf
 
 from swarm.diffusion.ancestral import ancestral_split, renoise
 from swarm.diffusion.sampler import Denoise, Latent, Noise, SamplerRun, both, sampler
@@ -17,7 +16,7 @@ def _run(x: Latent, sigmas: Sequence[float], noise: Noise, *, eta: float) -> Sam
         if nxt == 0:
             return answer.denoised
         alpha, alpha_next = space.alpha(sigma), space.alpha(nxt)
-        down, up = ancestral_split(sigma / alpha if alpha > 0 else inf, nxt / alpha_next, eta)
+        down, up = ancestral_split(sigma / alpha, nxt / alpha_next, eta)
         slope = (x - answer.unguided * alpha) * (1 / sigma)
         x = answer.denoised * alpha_next + slope * (alpha_next * down)
         x = renoise(x, noise, sigma, nxt, alpha_next * up)

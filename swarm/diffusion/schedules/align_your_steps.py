@@ -31,8 +31,12 @@ _TABLES = {
 
 @schedule("align_your_steps", "Align Your Steps", order=70, keeps_all=True)
 def align_your_steps(n: int, table: SigmaTable, options: ScheduleOptions) -> list[float]:
-    """The family's optimised sigmas, interpolated in log sigma to the number of steps, the last replaced by 0."""
-    logs = [log(float(number)) for number in _TABLES.get(options.compat, _SD1).split()]
+    """The family's optimised sigmas, interpolated in log sigma to the number of steps, the last replaced by 0.
+
+    A family without a table of its own takes that of SD 1, or of Flux.1 where sigmas are shares.
+    """
+    numbers = _TABLES.get(options.compat, _SD1 if table.shift is None else _FLUX)
+    logs = [log(float(number)) for number in numbers.split()]
     places = evenly(0.0, len(logs) - 1.0, n + 1)[:-1]
     return [*(exp(_between(logs, place)) for place in places), 0.0]
 

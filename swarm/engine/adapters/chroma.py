@@ -7,13 +7,15 @@ from typing import Any
 
 import torch
 from diffusers import ChromaTransformer2DModel
+from diffusers.models.transformers.transformer_flux import FluxAttnProcessor
 from transformers import T5EncoderModel
 
 from swarm.architectures.companions import TEXT_ENCODERS
 from swarm.engine.adapters.flux import FluxDenoiser, inpaint_channels
 from swarm.engine.adapters.flux_load import T5
-from swarm.engine.components import Adapter, Parts, Row, Source, TextOptions, kind_of
+from swarm.engine.components import Adapter, Components, Parts, Row, Source, TextOptions, kind_of
 from swarm.engine.denoisers import denoiser_prefix, filled, row_width, wide
+from swarm.engine.device import Device
 from swarm.engine.encoders import from_folder, lacking, t5
 from swarm.engine.flux_names import block_counts, chroma_config, chroma_names
 from swarm.engine.image_vae import find_vae
@@ -37,8 +39,27 @@ class ChromaText(Remembering):
         return Conditioning(tokens=self._t5.encode(text, options.stop_at_layer))
 
 
+class KeysHidden(FluxAttnProcessor):
+    """Attention whose mask hides keys only. Queries that see nothing at all would have no answer."""
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        image_rotary_emb: Any = None,
+    ) -> Any:
+        mask = None if attention_mask is None else attention_mask[..., -1:, :]
+        return super().__call__(attn, hidden_states, encoder_hidden_states, mask, image_rotary_emb)
+
+
 class ChromaDenoiser(FluxDenoiser):
     """Prompts of different lengths share a call: the shorter ones are filled up and the filling is hidden."""
+
+    def __init__(self, components: Components, device: Device) -> None:
+        super().__init__(components, device)
+        self.network.set_attn_processor(KeysHidden())
 
     def alike(self, row: Row) -> object:
         return row.conditioning.tokens.shape[2], kind_of(row)

@@ -14,9 +14,8 @@ from swarm.engine.denoisers import row_width
 from swarm.engine.device import Device
 from swarm.engine.flux_names import flux_names
 from swarm.engine.packing import beside, even, packed, positions, unpacked
+from swarm.features.prompt_images import REFERENCES
 
-REFERENCES = "references"
-"""In `Conditioning.extra`: clean latents of pictures the model shall look at, (1, C, h, w) each."""
 GUIDANCE = 3.5
 """What guidance-distilled models are told when the request says nothing."""
 _PLAIN_INPUTS = 64
@@ -46,7 +45,7 @@ class FluxDenoiser:
         sizes = tuple(tuple(each.shape) for each in references(row))
         silent = row.guidance is not None and row.guidance < 0
         told = row.conditioning
-        return (tuple(told.tokens.shape[1:]), sizes, silent, kind_of(row)[:-1], _extra(row))  # type: ignore[index]
+        return tuple(told.tokens.shape[1:]), sizes, silent, kind_of(row)
 
     def __call__(self, rows: Sequence[Row]) -> torch.Tensor:
         """The network's outputs for `rows` (same latent shape), in order: (n, C, h, w) float32."""
@@ -122,10 +121,6 @@ class FluxDenoiser:
 def references(row: Row) -> tuple[torch.Tensor, ...]:
     """The pictures that a row's prompt comes with."""
     return tuple(row.conditioning.extra.get(REFERENCES, ()))
-
-
-def _extra(row: Row) -> tuple[str, ...]:
-    return tuple(sorted(row.conditioning.extra))
 
 
 def inpaint_channels(network: Any, latent: torch.Tensor, mask: torch.Tensor) -> torch.Tensor | None:

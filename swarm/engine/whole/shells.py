@@ -1,0 +1,81 @@
+"""A pipeline object of its own for each run, over the shared weights: schedulers and flags are never shared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import signature
+from typing import Any
+
+import diffusers
+from diffusers.pipelines.auto_pipeline import (
+    AUTO_IMAGE2IMAGE_PIPELINES_MAPPING,
+    AUTO_INPAINT_PIPELINES_MAPPING,
+    _get_task_class,
+)
+
+from swarm.base.errors import BadInput
+from swarm.engine.whole.wish import Wish
+
+_FROM_PICTURE = ("Img2Img", "ImageToImage", "ImageToVideo", "Image2Video")
+_FILLING = ("Inpaint", "Fill")
+_NO_PICTURE = "This model cannot start from a picture: diffusers has no such pipeline for it. Remove the init image."
+_NO_MASK = "This model cannot fill a masked area: diffusers has no such pipeline for it. Remove the mask."
+
+
+def shell_for(pipe: Any, wish: Wish, exchange: Callable[[Any], Any]) -> Any:
+    """The pipeline that makes `wish` out of `pipe`'s weights. `exchange`: what becomes of each scheduler.
+
+    Raises BadInput where the family has no pipeline for it.
+    """
+    kind = _kind(type(pipe), wish)
+    parts = {name: part for name, part in pipe.components.items() if name in signature(kind.__init__).parameters}
+    for name, part in parts.items():
+        if hasattr(part, "set_timesteps") and hasattr(part, "step"):
+            parts[name] = exchange(part)
+    made = kind(**parts, **_settings(pipe, kind, parts))
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
+def _settings(pipe: Any, kind: Any, parts: dict[str, Any]) -> dict[str, Any]:
+    """What the class is told besides modules, as the loaded pipeline was."""
+    known = signature(kind.__init__).parameters
+    return {
+        name: value
+        for name, value in pipe.config.items()
+        if name in known and name not in parts and not isinstance(value, list | tuple)
+    }
+
+
+def _kind(own: Any, wish: Wish) -> Any:
+    takes = signature(own.__call__).parameters
+    if wish.mask is not None and wish.image is not None:
+        if "mask_image" in takes:
+            return own
+        return _other(own, AUTO_INPAINT_PIPELINES_MAPPING, _FILLING, "mask_image", _NO_MASK)
+    if "image" in takes:
+        if wish.image is None and takes["image"].default is takes["image"].empty:
+            raise BadInput("This model starts from a picture. Give it one as init image.")
+        if "mask_image" not in takes:
+            return own
+    if wish.image is not None:
+        return _other(own, AUTO_IMAGE2IMAGE_PIPELINES_MAPPING, _FROM_PICTURE, "image", _NO_PICTURE)
+    return own
+
+
+def _other(own: Any, mapping: Any, words: tuple[str, ...], argument: str, refusal: str) -> Any:
+    """The sibling of a pipeline class for another task: as diffusers' tables know it, else by its name."""
+    found = _get_task_class(mapping, own.__name__, throw_error_if_not_exist=False)
+    stem = own.__name__.removesuffix("Pipeline")
+    names = (f"{stem}{word}Pipeline" for word in words)
+    for kind in (found, *(getattr(diffusers, name, None) for name in names)):
+        if kind is not None and argument in signature(kind.__call__).parameters and _fits(own, kind):
+            return kind
+    raise BadInput(refusal)
+
+
+def _fits(own: Any, kind: Any) -> bool:
+    """Whether the sibling needs nothing that the loaded pipeline does not have."""
+    has = set(signature(own.__init__).parameters)
+    needs = signature(kind.__init__).parameters.values()
+    return all(one.name in has or one.default is not one.empty for one in needs)

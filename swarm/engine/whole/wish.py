@@ -1,0 +1,75 @@
+"""What one call of a whole pipeline is to make, in this program's own words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+from swarm.engine.decode import opened
+from swarm.features.core import CFG_SCALE, NEGATIVE_PROMPT, PROMPT, STEPS
+from swarm.features.init_image import INIT_IMAGE, INIT_IMAGE_CREATIVITY
+from swarm.features.mask import MASK_IMAGE
+from swarm.features.resolution import HEIGHT, WIDTH
+from swarm.features.sampling import SAMPLER, SCHEDULER
+from swarm.features.video import TEXT_VIDEO_FRAMES, VIDEO_FPS
+from swarm.jobs.job import Job
+from swarm.params.input import GenerationInput
+from swarm.prompt.sections import split_sections
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Wish:
+    """One picture or clip. `image`: to start from; `last`: a clip shall end with it; both have the right size.
+
+    `mask`: what of `image` to make anew (white). `creativity`: the share of the steps that run, None for all.
+    `frames`: None for as many as the model usually makes. `input`: the request, for what only few pipelines know.
+    `swap_share`: how much of the walk a second model takes over.
+    """
+
+    prompt: str
+    negative: str
+    steps: int
+    cfg: float
+    width: int
+    height: int
+    seed: int
+    input: GenerationInput
+    sampler: str | None = None
+    schedule: str | None = None
+    frames: int | None = None
+    fps: int = 24
+    image: Image.Image | None = None
+    last: Image.Image | None = None
+    mask: Image.Image | None = None
+    creativity: float | None = None
+    swap_share: float | None = None
+
+
+def base_wish(job: Job, index: int) -> Wish:
+    """Picture `index` of a job, made by its model."""
+    input = job.input
+    width, height = input.get(WIDTH), input.get(HEIGHT)
+
+    def picture(param: Any, mode: str = "RGB") -> Image.Image | None:
+        given = input.given(param)
+        return None if given is None else opened(given, width, height, mode)
+
+    return Wish(
+        prompt=split_sections(input.get(PROMPT)).for_base(),
+        negative=split_sections(input.get(NEGATIVE_PROMPT)).for_base(),
+        steps=max(1, input.get(STEPS)),
+        cfg=input.get(CFG_SCALE),
+        width=width,
+        height=height,
+        seed=job.seeds[index],
+        input=input,
+        sampler=input.given(SAMPLER),
+        schedule=input.given(SCHEDULER),
+        frames=input.given(TEXT_VIDEO_FRAMES),
+        fps=input.get(VIDEO_FPS),
+        image=picture(INIT_IMAGE),
+        mask=picture(MASK_IMAGE, "L"),
+        creativity=input.given(INIT_IMAGE_CREATIVITY),
+    )
