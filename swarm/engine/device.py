@@ -72,6 +72,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
+def is_poisoned(error: BaseException) -> bool:
+    """Whether an error means that the CUDA context is lost: everything after it fails too, until the process ends."""
+    if is_out_of_memory(error):
+        return False
+    return isinstance(error, torch.AcceleratorError) or (isinstance(error, RuntimeError) and "CUDA error" in str(error))
+
+
 class Stopwatch(Generic[T]):
     """Times stretches of device work without waiting for the device: CUDA times are read when they have come in."""
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from swarm.base.errors import BackendError, BadInput, UserError
 from swarm.engine.batcher import Batcher, Work
-from swarm.engine.device import is_out_of_memory
+from swarm.engine.device import is_out_of_memory, is_poisoned
 from swarm.engine.live import LiveJob
 from swarm.engine.mailbox import Mailbox
 from swarm.engine.memory import Models, file_key, model_of
@@ -111,7 +111,10 @@ class Worker:
             self._whole.run(live, lambda: id in self._mailbox.cancelled)
         except Cancelled:
             logger.info("Job %s was cancelled.", id)
-        except Exception as error:  # noqa: BLE001 - one of the three places: a job fails, the engine goes on
+        except Exception as error:
+            if is_poisoned(error):
+                logger.exception("The device is lost; the engine ends.")
+                raise
             self._fail(id, error)
         self._whole_jobs.remove(live)
 
@@ -119,7 +122,11 @@ class Worker:
         """Run a piece of work. When it fails for several jobs, try each alone, so that only the guilty one fails."""
         try:
             work.run()
-        except Exception as error:  # noqa: BLE001 - one of the three places: a job fails, the engine goes on
+        except Exception as error:
+            if is_poisoned(error):
+                # Only a new process has a working device again; whoever started this one makes the jobs again there.
+                logger.exception("The device is lost; the engine ends.")
+                raise
             if work.apart:
                 for part in work.apart:
                     self._perform(part)
@@ -138,7 +145,7 @@ class Worker:
         """Load a model ahead of its first job; the reason if that does not work."""
         try:
             if self._models.runs_batched(model):
-                self._models.loaded(model, {})
+                self._models.loaded(model, dict(model.companions))
             else:
                 self._whole.ready(model)
         except Exception as error:

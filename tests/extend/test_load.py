@@ -13,6 +13,7 @@ from swarm.app import PROGRAM
 from swarm.base.registry import Registry, declared_in
 from swarm.diffusion.sampler import Sampler
 from swarm.extend.load import load_extensions
+from tests.numerics.gaussian import Silence
 
 MANIFEST = 'id = "{id}"\nname = "{id}"\nversion = "1"\n'
 
@@ -87,7 +88,7 @@ def test_the_halfway_sampler_is_of_second_order() -> None:
     def error(steps: int) -> Any:
         sigmas = [10 * (1 - index / steps) ** 2 for index in range(steps + 1)]
         assert all(before > after for before, after in pairwise(sigmas))
-        run = sampler.run(100.0, sigmas, lambda start, end: 0.0)
+        run = sampler.run(100.0, sigmas, Silence())
         question = next(run)
         try:
             while True:
