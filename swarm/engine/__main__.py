@@ -42,7 +42,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m swarm.engine", description=__doc__)
     parser.add_argument("--gpu", type=int, default=0, help="number of the CUDA device; without CUDA the CPU is used")
-    parser.add_argument("--dtype", default="auto", choices=("auto", "float32", "float16", "bfloat16"))
+    parser.add_argument("--dtype", default="auto", choices=("auto", "float32", "float16", "bfloat16", "float8"))
     parser.add_argument("--alone", action="store_true", help="never let pictures share a model call")
     parser.add_argument(
         "--residency",

@@ -116,6 +116,9 @@ def _placed(parts: Parts, device: Device, asked: str) -> Residency:
     if device.is_cuda:
         parts.denoiser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         parts.vae.module.to(memory_format=torch.channels_last)
+    if device.store is not None:
+        # diffusers keeps the layers that suffer most from it (norms, embeddings, the last projection) as they are.
+        parts.denoiser.enable_layerwise_casting(storage_dtype=device.store, compute_dtype=compute)  # type: ignore[operator]
     if residency is Residency.LOW:
         offload_blocks(parts.denoiser, device)
     return residency

@@ -71,6 +71,18 @@ def test_a_parked_model_comes_back_as_it_was(files: Mapping[str, ModelFile]) -> 
         assert torch.equal(bench.picture(files[SD], 3), expected)
 
 
+def test_weights_stored_in_eight_bits_take_less_room_and_draw_nearly_the_same(files: Mapping[str, ModelFile]) -> None:
+    with torch.inference_mode():
+        plain = new_bench()
+        expected = plain.picture(files[SD], 3, steps=4)
+        small = new_bench(device=choose_device(0, "float8"))
+        found = small.picture(files[SD], 3, steps=4)
+        denoisers = [bench.models.loaded(files[SD], {}).components.denoiser for bench in (plain, small)]
+    sizes = [sum(weight.nbytes for weight in denoiser.parameters()) for denoiser in denoisers]
+    assert sizes[1] < 0.5 * sizes[0]
+    assert 0 < (found - expected).abs().mean() < 12.0
+
+
 class Parking(Device):
     """A device with room for one model, beside a main memory with room for more: a GPU's way, on the processor."""
 

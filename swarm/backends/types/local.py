@@ -23,8 +23,8 @@ class LocalSettings:
     dtype: str = setting(
         "auto",
         "Number format of the weights. Automatic is half precision on a GPU; the processor always uses float32.",
-        values=("auto", "float16", "bfloat16", "float32"),
-        value_names=("Automatic", "float16", "bfloat16", "float32"),
+        values=("auto", "float16", "bfloat16", "float32", "float8"),
+        value_names=("Automatic", "float16", "bfloat16", "float32", "float8 for the denoiser's weights"),
     )
     residency: str = setting(
         "auto",
