@@ -27,7 +27,7 @@ class Companion:
 
 
 def _text(what: str, names: tuple[str, ...], hints: tuple[str, ...], inside: tuple[str, ...]) -> Companion:
-    return Companion(what=what, subtype="Clip", folder="clip", names=names, hints=hints, inside=inside)
+    return Companion(what=what, subtype="Clip", folder="text_encoders", names=names, hints=hints, inside=inside)
 
 
 def _vae(what: str, *names: str) -> Companion:

@@ -5,16 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from swarm.access.permissions import PARAM_VIDEO
-from swarm.features.groups import IMAGE_TO_VIDEO_GROUP, VIDEO_OBSCURE_OPTIONS_GROUP
-from swarm.params.kinds import Decimal, Dropdown, Integer, Model, fixed
-from swarm.params.media_kinds import Media
+from swarm.features.groups import VIDEO_OBSCURE_OPTIONS_GROUP
+from swarm.params.kinds import Decimal, Integer
 
-_PARAMS: dict[str, Any] = {
-    "group": IMAGE_TO_VIDEO_GROUP,
-    "permission": PARAM_VIDEO,
-    "flags": ("video",),
-    "do_not_preview": True,
-}
 _OBSCURE: dict[str, Any] = {
     "group": VIDEO_OBSCURE_OPTIONS_GROUP,
     "permission": PARAM_VIDEO,
@@ -22,8 +15,6 @@ _OBSCURE: dict[str, Any] = {
     "advanced": True,
     "toggleable": True,
 }
-IMAGE_ASPECT, MODEL_PREFERRED, IMAGE_SIZE = "Image Aspect, Model Res", "Model Preferred", "Image"
-
 VIDEO_MIN_CFG = Decimal(
     name="Video Min CFG",
     description="Stable Video Diffusion follows the picture this much in its first frame, and the full CFG in its "

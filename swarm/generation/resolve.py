@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeAlias
 
@@ -63,7 +63,7 @@ def resolve(plan: Plan, user: User, spine: Spine) -> Resolved:
     job = Job(
         id=plan.id,
         input=input,
-        model=file,
+        model=replace(file, companions=tuple(sorted(found.parts.items()))),
         loras=loras,
         parts=found.parts,
         files={**found.files, **_embedding_files(embeddings, spine.catalog)},
@@ -77,6 +77,13 @@ def resolve(plan: Plan, user: User, spine: Spine) -> Resolved:
     used = ((MODEL.id, model), *others, *embedded, *((LORAS.id, entry) for entry in lora_entries))
     date = plan.moment.time.strftime("%Y-%m-%d")
     return Resolved(job=job, models=used, extra={"date": date, **extra, **input.extra})
+
+
+def completed(model: ModelEntry, spine: Spine) -> ModelFile:
+    """A model's file with what its family wants beside it, to be loaded before any picture asks for it."""
+    file = spine.catalog.model_file(model)
+    found = gathered(GenerationInput(), file, (), spine.needs.values(), spine.catalog)
+    return replace(file, companions=tuple(sorted(found.parts.items())))
 
 
 def filled_prompt(prompt: str, user: User, spine: Spine) -> str:

@@ -21,6 +21,7 @@ from swarm.base.errors import Unavailable, UserError
 from swarm.base.ids import new_job_id
 from swarm.base.json import JsonObject
 from swarm.base.tasks import to_thread
+from swarm.catalog.model import ModelEntry
 from swarm.features.core import IMAGES
 from swarm.features.special_logic import special_logic
 from swarm.features.swarm import CONTINUE_AFTER_ERRORS
@@ -36,11 +37,12 @@ from swarm.generation.pictures import check_pictures
 from swarm.generation.plan import Moment, Plan, plans
 from swarm.generation.points import AFTER_BATCH
 from swarm.generation.preset_peek import with_early_presets
-from swarm.generation.resolve import filled_prompt
+from swarm.generation.resolve import completed, filled_prompt
 from swarm.generation.rows import decode_plan, rows_of
 from swarm.generation.run import Indices, RequestRun
 from swarm.generation.spine import Spine
 from swarm.generation.watch import Watch
+from swarm.jobs.job import ModelFile
 from swarm.params.input import GenerationInput
 from swarm.params.request import parse_request
 from swarm.prompt.expand import tag_table
@@ -220,6 +222,10 @@ class GenerationService:
     def interrupt_user(self, user_id: str) -> int:
         """Interrupt everything all sessions of the user have asked for so far."""
         return self._claims.interrupt(lambda claim: claim.user_id == user_id)
+
+    def model_file(self, model: ModelEntry) -> ModelFile:
+        """A checkpoint to load, with what completes it. Raises BadInput when it cannot be used."""
+        return completed(model, self._spine)
 
     @contextmanager
     def loading(self, session: Session) -> Iterator[None]:

@@ -149,6 +149,7 @@ def _file_body(file: ModelFile) -> Body:
         "stamp": file.stamp,
         "size": [file.width, file.height],
         "latent_space": file.latent_space,
+        "companions": {slot: _file_body(part) for slot, part in file.companions},
     }
 
 
@@ -162,6 +163,7 @@ def _file(body: Body) -> ModelFile:
         width=width,
         height=height,
         latent_space=body["latent_space"],
+        companions=tuple((slot, _file(part)) for slot, part in body["companions"].items()),
     )
 
 

@@ -132,7 +132,7 @@ def test_schnell_has_its_own_noise_levels(bench: Bench, folder: Path) -> None:
 def test_a_missing_companion_is_named_with_its_place(folder: Path, separate: Mapping[str, ModelFile]) -> None:
     file = model(DEV, DEV.make(folder, layout="bare", name="lonely"))
     device = choose_device(0, "auto")
-    with pytest.raises(BadInput, match=r"t5xxl.*models/clip"):
+    with pytest.raises(BadInput, match=r"t5xxl.*models/text_encoders"):
         families().load(file, device, {"clip_l": separate["clip_l"], "vae": separate["vae"]})
     with pytest.raises(BadInput, match=r"ae\.safetensors.*models/VAE"):
         families().load(file, device, {slot: part for slot, part in separate.items() if slot != "vae"})

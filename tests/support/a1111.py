@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from contextlib import suppress
 from typing import Any
 
 from starlette.applications import Starlette
@@ -74,10 +75,8 @@ class FakeWebUi:
             return JSONResponse({"detail": [{"loc": ["body", name], "msg": "value is wrong"} for name in wrong]}, 422)
         self.asked.append(body)
         self._stop.clear()
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), self.seconds)
-        except TimeoutError:
-            pass
         pictures = [
             as_png(gradient(body["seed"] + k, body["width"], body["height"])) for k in range(body["batch_size"])
         ]

@@ -115,12 +115,17 @@ class FakeComfy:
         frames: asyncio.Queue[Frame] = asyncio.Queue()
         self._sockets[socket.query_params["clientId"]] = frames
         await socket.send_text('{"type": "status", "data": {"status": {"exec_info": {"queue_remaining": 0}}}}')
+        sending = asyncio.create_task(self._send(socket, frames))
         try:
             while True:
-                frame = await frames.get()
-                await (socket.send_bytes(frame) if isinstance(frame, bytes) else socket.send_text(frame))
-        except (WebSocketDisconnect, RuntimeError):
-            return
+                await socket.receive_text()
+        except WebSocketDisconnect:
+            sending.cancel()
+
+    async def _send(self, socket: WebSocket, frames: asyncio.Queue[Frame]) -> None:
+        while True:
+            frame = await frames.get()
+            await (socket.send_bytes(frame) if isinstance(frame, bytes) else socket.send_text(frame))
 
     async def _prompt(self, request: Request) -> JSONResponse:
         body = await request.json()
@@ -160,7 +165,7 @@ class FakeComfy:
             options = wanted[1]["options"] if kind == "COMBO" else kind
             is_upload = len(wanted) > 1 and wanted[1].get("image_upload")
             return None if given in (self.uploads if is_upload else options) else f"{given!r} not in list"
-        plain = {"INT": int, "FLOAT": (int, float), "STRING": str}
+        plain: dict[str, tuple[type, ...]] = {"INT": (int,), "FLOAT": (int, float), "STRING": (str,)}
         if kind in plain:
             return None if isinstance(given, plain[kind]) else f"{given!r} is no {kind}"
         if not isinstance(given, list) or given[0] not in graph:

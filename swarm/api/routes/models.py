@@ -124,7 +124,7 @@ def _find(call: Call, subtype: str, name: str) -> ModelEntry:
 
 def _chosen(call: Call, name: str) -> ModelFile:
     """The checkpoint to load. Raises NotFound or BadInput, a broken file's own sentence included."""
-    return call.state.catalog.model_file(_find(call, CHECKPOINTS, name))
+    return call.state.generation.model_file(_find(call, CHECKPOINTS, name))
 
 
 async def _load_everywhere(state: AppState, file: ModelFile, backend_id: str | None) -> JsonObject:

@@ -1,4 +1,4 @@
-"""A wish in the words of a pipeline's call: each pipeline is told what its call knows, under the name it knows it by."""
+"""A wish in the words of a pipeline's call: each is told what its call knows, under the name it knows it by."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def _layers_of(part: Any, name: str) -> int:
     """How many layers of a component an adapter sits in."""
     if not isinstance(part, torch.nn.Module):
         return 0
-    return sum(name in module.lora_A for module in part.modules() if hasattr(module, "lora_A"))
+    return sum(name in getattr(module, "lora_A", ()) for module in part.modules())
 
 
 def _weights(pipe: Any, use: LoraUse) -> Any:

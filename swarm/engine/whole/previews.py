@@ -117,8 +117,9 @@ def _in_vae_scale(vae: Any, latents: torch.Tensor) -> torch.Tensor:
     mean, spread = vae.config.get("latents_mean"), vae.config.get("latents_std")
     scale = vae.config.get("scaling_factor") or 1.0
     shift = vae.config.get("shift_factor") or 0.0
-    if mean is None and isinstance(getattr(vae, "latents_mean", None), torch.Tensor):
-        mean, spread = vae.latents_mean.tolist(), vae.latents_std.tolist()
+    buffers = dict(vae.named_buffers())
+    if mean is None and "latents_mean" in buffers:
+        mean, spread = buffers["latents_mean"].tolist(), buffers["latents_std"].tolist()
     if mean is not None and spread is not None:
         middle, width = (torch.tensor(values, device=latents.device).view(1, -1, 1, 1) for values in (mean, spread))
         return latents * width / scale + middle

@@ -17,6 +17,7 @@ from swarm.base.errors import BadInput
 from swarm.engine.whole.wish import Wish
 
 _FROM_PICTURE = ("Img2Img", "ImageToImage", "ImageToVideo", "Image2Video")
+_BESIDE_NOISE = ("WanImageToVideo", "CogVideoXImageToVideo", "HunyuanVideoImageToVideo")
 _FILLING = ("Inpaint", "Fill")
 _NO_PICTURE = "This model cannot start from a picture: diffusers has no such pipeline for it. Remove the init image."
 _NO_MASK = "This model cannot fill a masked area: diffusers has no such pipeline for it. Remove the mask."
@@ -27,7 +28,7 @@ def shell_for(pipe: Any, wish: Wish, exchange: Callable[[Any], Any]) -> Any:
 
     Raises BadInput where the family has no pipeline for it.
     """
-    kind = _kind(type(pipe), wish)
+    kind = _kind(pipe, wish)
     parts = {name: part for name, part in pipe.components.items() if name in signature(kind.__init__).parameters}
     for name, part in parts.items():
         if hasattr(part, "set_timesteps") and hasattr(part, "step"):
@@ -47,35 +48,45 @@ def _settings(pipe: Any, kind: Any, parts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _kind(own: Any, wish: Wish) -> Any:
+def _kind(pipe: Any, wish: Wish) -> Any:
+    own = type(pipe)
     takes = signature(own.__call__).parameters
     if wish.mask is not None and wish.image is not None:
         if "mask_image" in takes:
             return own
-        return _other(own, AUTO_INPAINT_PIPELINES_MAPPING, _FILLING, "mask_image", _NO_MASK)
+        return _other(pipe, AUTO_INPAINT_PIPELINES_MAPPING, _FILLING, "mask_image", _NO_MASK)
     if "image" in takes:
         if wish.image is None and takes["image"].default is takes["image"].empty:
             raise BadInput("This model starts from a picture. Give it one as init image.")
         if "mask_image" not in takes:
             return own
     if wish.image is not None:
-        return _other(own, AUTO_IMAGE2IMAGE_PIPELINES_MAPPING, _FROM_PICTURE, "image", _NO_PICTURE)
+        return _other(pipe, AUTO_IMAGE2IMAGE_PIPELINES_MAPPING, _FROM_PICTURE, "image", _NO_PICTURE)
     return own
 
 
-def _other(own: Any, mapping: Any, words: tuple[str, ...], argument: str, refusal: str) -> Any:
+def _other(pipe: Any, mapping: Any, words: tuple[str, ...], argument: str, refusal: str) -> Any:
     """The sibling of a pipeline class for another task: as diffusers' tables know it, else by its name."""
+    own = type(pipe)
     found = _get_task_class(mapping, own.__name__, throw_error_if_not_exist=False)
     stem = own.__name__.removesuffix("Pipeline")
     names = (f"{stem}{word}Pipeline" for word in words)
     for kind in (found, *(getattr(diffusers, name, None) for name in names)):
-        if kind is not None and argument in signature(kind.__call__).parameters and _fits(own, kind):
+        if kind is not None and argument in signature(kind.__call__).parameters and _fits(pipe, kind):
             return kind
     raise BadInput(refusal)
 
 
-def _fits(own: Any, kind: Any) -> bool:
-    """Whether the sibling needs nothing that the loaded pipeline does not have."""
-    has = set(signature(own.__init__).parameters)
+def _fits(pipe: Any, kind: Any) -> bool:
+    """Whether the sibling needs nothing that the loaded pipeline does not have, and its network sees pictures."""
+    has = set(signature(type(pipe).__init__).parameters)
     needs = signature(kind.__init__).parameters.values()
-    return all(one.name in has or one.default is not one.empty for one in needs)
+    if not all(one.name in has or one.default is not one.empty for one in needs):
+        return False
+    return not kind.__name__.startswith(_BESIDE_NOISE) or _sees_pictures(pipe)
+
+
+def _sees_pictures(pipe: Any) -> bool:
+    """Whether a video network has channels for a picture beside the noise, or takes it as a first frame without."""
+    config = pipe.transformer.config
+    return bool(pipe.config.get("expand_timesteps")) or config.in_channels > config.out_channels

@@ -20,7 +20,7 @@ class Cancelled(SwarmError):
 
 
 class Watch:
-    """What a run is told between steps. `stepped(done, total)`; `clean(latent)` is asked for only when `wants_clean`."""
+    """What is told between the steps of a run. `clean(latent)` is called only when `wants_clean` says so."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Watch:
 def watched(scheduler: Any, watch: Watch) -> Any:
     """A scheduler of the same settings and its own state, which tells `watch` of its steps."""
     made = type(scheduler).from_config(scheduler.config)
-    made.__class__ = _watched_class(type(scheduler))
+    made.__class__ = _watched_class(type(scheduler))  # type: ignore[arg-type]
     made.watch = watch
     return made
 
