@@ -28,8 +28,9 @@ from swarm.engine.tiny_vae import TinyVae
 from swarm.engine.turns import Turns, interleaved
 from swarm.features.previews import TINY_VAE
 from swarm.features.resolution import HEIGHT, WIDTH
-from swarm.jobs.acts import Decode, Encode, Sample
+from swarm.jobs.acts import Decode, Encode, Film, Sample
 from swarm.jobs.acts import Work as Errand
+from swarm.media.clip import Clip
 from swarm.media.image import Picture, Pixels
 
 MIN_SWAP_SECONDS = 0.1
@@ -57,13 +58,16 @@ class Batcher:
         *,
         together: bool = True,
         make_limit: Callable[[], RowLimit] = RowLimit,
+        film: Callable[[Shot, Film], Pixels | Clip] | None = None,
     ) -> None:
+        """`film`: makes clips of finished pictures."""
         self._models = models
         self._methods = methods
         self._clock = clock
         self._together = together
         self._make_limit = make_limit
         self._errands = Errands(models.device)
+        self._film = film
         self._new: list[LiveJob] = []
         self._answered: list[tuple[Shot, Any]] = []
         self._waiting: list[Shot] = []
@@ -339,6 +343,9 @@ class Batcher:
         if isinstance(ask, Encode):
             model = self._models.with_vae(ask.of)
             answer: Any = encode(model.components, model.device, ask.image)
+        elif isinstance(ask, Film):
+            assert self._film is not None, "this engine has no whole pipelines"
+            answer = self._film(shot, ask)
         else:
             assert isinstance(ask, Errand)
             answer = ask.run(self._errands)

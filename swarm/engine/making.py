@@ -15,6 +15,7 @@ from swarm.features.sigma_shift import SIGMA_SHIFT
 from swarm.jobs.acts import Act, Ask, Decode, Making, Sample
 from swarm.jobs.job import Job
 from swarm.jobs.stage import Pass
+from swarm.media.clip import Clip
 from swarm.media.image import Pixels
 from swarm.params.input import GenerationInput
 from swarm.prompt.sections import Section
@@ -22,7 +23,7 @@ from swarm.prompt.sections import Section
 BASE_SECTIONS = (-1, 0, 5)
 """Sections whose LoRAs act in the base walk: everywhere, in no section, and behind `<base>` (swarm-t2i 9.1, 9.15)."""
 
-Run: TypeAlias = Generator[Ask, Any, list[Pixels]]
+Run: TypeAlias = Generator[Ask, Any, list[Pixels | Clip]]
 """Yields asks, is sent answers, returns the pictures: extras first, the result last."""
 
 
@@ -74,6 +75,8 @@ def make(job: Job, index: int, base: Pass, acts: Sequence[Act]) -> Run:
         making.latent = answer
     for act in acts:
         yield from act.run(making)
+    if making.clip is not None:
+        return [*making.extras, making.clip]
     if making.image is not None:
         return [*making.extras, *as_pixels(making.image)]
     result = yield Decode(latent=making.latent, of=making.base, as_pixels=True)

@@ -6,30 +6,39 @@ schedulers of its own over the shared weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from PIL import Image
 
 from swarm.base.errors import BadInput
+from swarm.engine.decode import as_pixels
 from swarm.engine.device import Device
 from swarm.engine.live import LiveJob
-from swarm.engine.making import BASE_SECTIONS
+from swarm.engine.making import BASE_SECTIONS, base_pass
 from swarm.engine.memory import model_of
+from swarm.engine.shot import Shot
 from swarm.engine.whole.arguments import arguments_for
-from swarm.engine.whole.folders import load_folder, refuse_too_big, settle_pipeline, weight_bytes
+from swarm.engine.whole.folders import ROOM_TO_WORK, load_folder, refuse_too_big, settle_pipeline, weight_bytes
 from swarm.engine.whole.loras import Key, key_of, put_in, take_out
 from swarm.engine.whole.previews import Shown
 from swarm.engine.whole.results import result_of
 from swarm.engine.whole.schedulers import scheduler_for
 from swarm.engine.whole.shells import shell_for
 from swarm.engine.whole.watching import Cancelled, Watch, watched
-from swarm.engine.whole.wish import Wish, base_wish
+from swarm.engine.whole.wish import Wish, base_wish, wish_of
+from swarm.features.core import STEPS
+from swarm.features.image_to_video import VIDEO_MODEL, filming_pass
+from swarm.features.resolution import HEIGHT, WIDTH
 from swarm.features.video import finished_clip
+from swarm.jobs.acts import Film
+from swarm.jobs.events import LoadingModel
 from swarm.jobs.job import LoraUse, ModelFile
+from swarm.jobs.stage import Pass
 from swarm.media.clip import Clip
-from swarm.media.image import Picture, Pixels, from_pillow
+from swarm.media.image import Picture, Pixels, from_pillow, to_pillow
 
 __all__ = ["Cancelled", "WholePipelines"]
 
@@ -60,8 +69,16 @@ class Told:
 class WholePipelines:
     """Holds the one pipeline that was used last."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(
+        self,
+        device: Device,
+        cancelled: Container[str] = frozenset(),
+        make_room: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`cancelled`: ids of jobs nobody waits for. `make_room`: has the other tier give its memory back."""
         self._device = device
+        self._cancelled = cancelled
+        self._make_room = make_room
         self._held: Held | None = None
 
     def is_ready(self, file: ModelFile) -> bool:
@@ -90,7 +107,33 @@ class WholePipelines:
                 preview=lambda picture, index=index: live.preview(index, picture),  # type: ignore[misc]
             )
             loras = tuple(use for use in job.loras if use.section in BASE_SECTIONS)
-            live.image(index, self.make(model_of(job), wish, loras, told))
+            result = self.make(model_of(job), wish, loras, told)
+            if isinstance(result, Pixels) and job.input.has(VIDEO_MODEL):
+                of = filming_pass(base_pass(job, index, ()), job, result.width, result.height)
+                steps = wish.steps
+                result = self._filmed(of, result, replace(told, stepped=_after(live, index, steps)))
+            live.image(index, result)
+
+    def film(self, shot: Shot, ask: Film) -> Pixels | Clip:
+        """The clip that begins with a finished picture. Raises as `make`."""
+        live, id = shot.live, shot.live.job.id
+        told = Told(
+            stepped=lambda done, _total: live.stepped(shot.index, shot.behind + done),
+            is_cancelled=lambda: id in self._cancelled,
+            wants_preview=lambda: live.wants_preview(shot.index),
+            preview=lambda picture: live.preview(shot.index, picture),
+        )
+        pixels = as_pixels(ask.image[:, :3])[0]
+        if not live.is_done:
+            live.tell(LoadingModel(name=ask.of.model.name))
+        result = self._filmed(ask.of, pixels, told)
+        shot.behind += ask.of.input.get(STEPS)
+        return result
+
+    def _filmed(self, of: Pass, first: Pixels, told: Told) -> Pixels | Clip:
+        size = of.input.get(WIDTH), of.input.get(HEIGHT)
+        image = to_pillow(first).convert("RGB").resize(size, Image.Resampling.LANCZOS)
+        return self.make(of.model, wish_of(of.input, of.seed, image=image), of.loras, told)
 
     def make(self, file: ModelFile, wish: Wish, loras: tuple[LoraUse, ...], told: Told) -> Pixels | Clip:
         """One picture or clip. Raises Cancelled, UserError, or what the pipeline raises."""
@@ -124,7 +167,10 @@ class WholePipelines:
             return self._held
         self.drop()
         dtype = torch.bfloat16 if self._device.is_cuda else torch.float32
-        takes_turns = refuse_too_big(file.name, weight_bytes(file.path, dtype), self._device)
+        parts = weight_bytes(file.path, dtype)
+        if sum(parts.values()) * ROOM_TO_WORK > self._device.free_memory():
+            self._make_room()
+        takes_turns = refuse_too_big(file.name, parts, self._device)
         pipe = load_folder(file.path, dtype)
         settle_pipeline(pipe, self._device, takes_turns=takes_turns)
         self._held = Held(file=file, pipe=pipe, takes_turns=takes_turns)
@@ -165,6 +211,16 @@ class _Watching:
     watch: Any = None
     pipe: Any = None
     given: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _after(live: LiveJob, index: int, before: int) -> Callable[[int, int], None]:
+    """Progress of a clip that comes after the steps of its picture."""
+
+    def stepped(done: int, total: int) -> None:
+        live.began(index, before + total)
+        live.stepped(index, before + done)
+
+    return stepped
 
 
 def _report(live: LiveJob, index: int, done: int, total: int) -> None:

@@ -72,8 +72,9 @@ def serve(
     device = choose_device(gpu, dtype)
     known = methods()
     models = Models(device, families(residency), clock, known.patches)
-    batcher = Batcher(models, known, clock, together=together)
-    worker = Worker(mailbox, models, batcher, WholePipelines(device), clock)
+    whole = WholePipelines(device, mailbox.cancelled, make_room=lambda: models.drop_others(None))
+    batcher = Batcher(models, known, clock, together=together, film=whole.film)
+    worker = Worker(mailbox, models, batcher, whole, clock)
     mailbox.outbox.put(ready_message(device))
     with torch.inference_mode():
         worker.serve()

@@ -122,6 +122,9 @@ class Worker:
         """Run a piece of work. When it fails for several jobs, try each alone, so that only the guilty one fails."""
         try:
             work.run()
+        except Cancelled:
+            for live in work.jobs:
+                self._batcher.drop(live.job.id)
         except Exception as error:
             if is_poisoned(error):
                 # Only a new process has a working device again; whoever started this one makes the jobs again there.

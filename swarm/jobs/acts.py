@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeAlias
 
 from swarm.jobs.job import Job
 from swarm.jobs.stage import Pass
+from swarm.media.clip import Clip
 from swarm.media.image import Picture, Pixels
 from swarm.params.input import GenerationInput
 from swarm.params.param import Param
@@ -65,13 +66,24 @@ class Work:
     run: Callable[[WorkTools], Any]
 
 
-Ask: TypeAlias = Sample | Decode | Encode | Work
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Film:
+    """A clip that begins with an image (1, 3, H, W), 0 to 1, by `of`'s model as a whole pipeline.
+
+    Answered by a Clip, or by Pixels when one frame was asked for.
+    """
+
+    image: Any
+    of: Pass
+
+
+Ask: TypeAlias = Sample | Decode | Encode | Work | Film
 Asking: TypeAlias = Generator[Ask, Any, None]
 
 
 @dataclass(kw_only=True)
 class Making:
-    """A picture in the making, as acts see it. Exactly one of `latent` and `image` is set after the base walk.
+    """A picture in the making, as acts see it. Exactly one of `latent`, `image`, `clip` is set after the base walk.
 
     `image`: (1, 3 or 4, H, W), 0 to 1, float32 on the CPU; alpha last. `base`: the walk `latent` came from (its model
     decodes it). `extras`: further pictures to hand out before the result (intermediate ones, masks).
@@ -82,6 +94,7 @@ class Making:
     base: Pass
     latent: Any = None
     image: Any = None
+    clip: Clip | Pixels | None = None
     extras: list[Pixels] = field(default_factory=list)
 
     def as_image(self) -> Generator[Ask, Any, Any]:

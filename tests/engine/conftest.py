@@ -145,8 +145,9 @@ def new_bench(
     mailbox, device = Mailbox(), device or choose_device(0, "auto")
     known = methods()
     models = Models(device, families_ or families(residency), clock, known.patches)
-    batcher = Batcher(models, known, clock, make_limit=lambda: RowLimit(fixed=limit))
-    worker = Worker(mailbox, models, batcher, WholePipelines(device), clock)
+    whole = WholePipelines(device, mailbox.cancelled, make_room=lambda: models.drop_others(None))
+    batcher = Batcher(models, known, clock, make_limit=lambda: RowLimit(fixed=limit), film=whole.film)
+    worker = Worker(mailbox, models, batcher, whole, clock)
     return Bench(worker=worker, batcher=batcher, models=models, mailbox=mailbox)
 
 

@@ -21,7 +21,7 @@ LOAD_ERRORS = (OSError, ValueError, RuntimeError, AttributeError, TypeError, Imp
 _LIBRARIES = ("diffusers", "transformers")
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2}
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"})
-_ROOM_TO_WORK = 1.1
+ROOM_TO_WORK = 1.1
 """Weights and what reading them takes, as a multiple of the weights."""
 _GIGABYTE = 1024**3
 _LONGEST_HEADER = 100 * 1024 * 1024
@@ -76,7 +76,7 @@ def refuse_too_big(name: str, parts: dict[str, int], device: Device) -> bool:
     if not device.is_cuda:
         _refuse_above(name, total, device.free_memory(), "of main memory")
         return False
-    if total * _ROOM_TO_WORK <= device.free_memory():
+    if total * ROOM_TO_WORK <= device.free_memory():
         return False
     _refuse_above(name, largest, device.free_memory(), "of the graphics card's memory")
     _refuse_above(name, total, int(psutil.virtual_memory().available), "of main memory")
@@ -84,9 +84,9 @@ def refuse_too_big(name: str, parts: dict[str, int], device: Device) -> bool:
 
 
 def _refuse_above(name: str, need: int, free: int, where: str) -> None:
-    if need * _ROOM_TO_WORK > free:
+    if need * ROOM_TO_WORK > free:
         raise Refused(
-            f"The model '{name}' needs about {need * _ROOM_TO_WORK / _GIGABYTE:.1f} GB {where}, and "
+            f"The model '{name}' needs about {need * ROOM_TO_WORK / _GIGABYTE:.1f} GB {where}, and "
             f"{free / _GIGABYTE:.1f} GB are free."
         )
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from PIL import Image
 
 from swarm.engine.decode import opened
 from swarm.features.core import CFG_SCALE, NEGATIVE_PROMPT, PROMPT, STEPS
+from swarm.features.image_to_video import VIDEO_END_IMAGE
 from swarm.features.init_image import INIT_IMAGE, INIT_IMAGE_CREATIVITY
 from swarm.features.mask import MASK_IMAGE
 from swarm.features.resolution import HEIGHT, WIDTH
@@ -16,6 +16,7 @@ from swarm.features.sampling import SAMPLER, SCHEDULER
 from swarm.features.video import TEXT_VIDEO_FRAMES, VIDEO_FPS
 from swarm.jobs.job import Job
 from swarm.params.input import GenerationInput
+from swarm.params.media_kinds import Media
 from swarm.prompt.sections import split_sections
 
 
@@ -51,25 +52,44 @@ def base_wish(job: Job, index: int) -> Wish:
     """Picture `index` of a job, made by its model."""
     input = job.input
     width, height = input.get(WIDTH), input.get(HEIGHT)
+    prompts = (split_sections(input.get(param)).for_base() for param in (PROMPT, NEGATIVE_PROMPT))
+    return wish_of(
+        input.having(PROMPT, next(prompts)).having(NEGATIVE_PROMPT, next(prompts)),
+        job.seeds[index],
+        image=_picture(input, INIT_IMAGE, width, height),
+        mask=_picture(input, MASK_IMAGE, width, height, "L"),
+    )
 
-    def picture(param: Any, mode: str = "RGB") -> Image.Image | None:
-        given = input.given(param)
-        return None if given is None else opened(given, width, height, mode)
 
+def wish_of(
+    input: GenerationInput,
+    seed: int,
+    *,
+    image: Image.Image | None = None,
+    mask: Image.Image | None = None,
+) -> Wish:
+    """A request as it is to be read, prompts without sections."""
+    width, height = input.get(WIDTH), input.get(HEIGHT)
     return Wish(
-        prompt=split_sections(input.get(PROMPT)).for_base(),
-        negative=split_sections(input.get(NEGATIVE_PROMPT)).for_base(),
+        prompt=input.get(PROMPT),
+        negative=input.get(NEGATIVE_PROMPT),
         steps=max(1, input.get(STEPS)),
         cfg=input.get(CFG_SCALE),
         width=width,
         height=height,
-        seed=job.seeds[index],
+        seed=seed,
         input=input,
         sampler=input.given(SAMPLER),
         schedule=input.given(SCHEDULER),
         frames=input.given(TEXT_VIDEO_FRAMES),
         fps=input.get(VIDEO_FPS),
-        image=picture(INIT_IMAGE),
-        mask=picture(MASK_IMAGE, "L"),
+        image=image,
+        last=_picture(input, VIDEO_END_IMAGE, width, height),
+        mask=mask,
         creativity=input.given(INIT_IMAGE_CREATIVITY),
     )
+
+
+def _picture(input: GenerationInput, param: Media, width: int, height: int, mode: str = "RGB") -> Image.Image | None:
+    given = input.given(param)
+    return None if given is None else opened(given, width, height, mode)
