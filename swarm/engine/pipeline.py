@@ -31,6 +31,7 @@ from swarm.engine.whole.watching import Cancelled, Watch, watched
 from swarm.engine.whole.wish import Wish, base_wish, wish_of
 from swarm.features.core import STEPS
 from swarm.features.image_to_video import VIDEO_MODEL, filming_pass
+from swarm.features.refiner import OUTPUT_INTERMEDIATE_IMAGES
 from swarm.features.resolution import HEIGHT, WIDTH
 from swarm.features.video import finished_clip
 from swarm.jobs.acts import Film
@@ -111,6 +112,8 @@ class WholePipelines:
             if isinstance(result, Pixels) and job.input.has(VIDEO_MODEL):
                 of = filming_pass(base_pass(job, index, ()), job, result.width, result.height)
                 steps = wish.steps
+                if job.input.get(OUTPUT_INTERMEDIATE_IMAGES):
+                    live.extra(index, result)
                 result = self._filmed(of, result, replace(told, stepped=_after(live, index, steps)))
             live.image(index, result)
 
@@ -126,6 +129,8 @@ class WholePipelines:
         pixels = as_pixels(ask.image[:, :3])[0]
         if not live.is_done:
             live.tell(LoadingModel(name=ask.of.model.name))
+        if ask.of.input.get(OUTPUT_INTERMEDIATE_IMAGES):
+            live.extra(shot.index, pixels)
         result = self._filmed(ask.of, pixels, told)
         shot.behind += ask.of.input.get(STEPS)
         return result

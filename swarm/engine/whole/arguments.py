@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from swarm.base.errors import BadInput
 from swarm.engine.whole.wish import Wish
 from swarm.features.flux_guidance import FLUX_GUIDANCE_SCALE
 from swarm.features.image_to_video import VIDEO_AUGMENTATION_LEVEL, VIDEO_MIN_CFG, VIDEO_MOTION_BUCKET
@@ -34,7 +35,7 @@ def arguments_for(pipe: Any, wish: Wish) -> dict[str, Any]:
     }
     if wish.negative:
         given["negative_prompt"] = wish.negative
-    given |= _motion(pipe, known, wish) | _pictures(known, wish, width, height)
+    given |= _motion(pipe, known, wish) | _pictures(pipe, known, wish, width, height)
     return {name: value for name, value in given.items() if name in known}
 
 
@@ -66,7 +67,7 @@ def _motion(pipe: Any, known: Any, wish: Wish) -> dict[str, Any]:
     return told if frames is None else told | {"num_frames": whole_frames(pipe, frames)}
 
 
-def _pictures(known: Any, wish: Wish, width: int, height: int) -> dict[str, Any]:
+def _pictures(pipe: Any, known: Any, wish: Wish, width: int, height: int) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if wish.image is not None:
         given["image"] = wish.image.resize((width, height))
@@ -74,8 +75,16 @@ def _pictures(known: Any, wish: Wish, width: int, height: int) -> dict[str, Any]
     if wish.mask is not None:
         given["mask_image"] = wish.mask.resize((width, height))
     if wish.last is not None:
+        if "last_image" not in known or not _knows_the_end(pipe):
+            raise BadInput("This model does not know how to end with a given picture. Remove the Video End Image.")
         given["last_image"] = wish.last.resize((width, height))
     return given
+
+
+def _knows_the_end(pipe: Any) -> bool:
+    """Wan models that see pictures through CLIP see a second one only if they were made for two."""
+    config = pipe.transformer.config
+    return config.get("image_dim") is None or config.get("pos_embed_seq_len") is not None
 
 
 def makes_clips(pipe: Any) -> bool:

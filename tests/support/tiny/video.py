@@ -133,6 +133,19 @@ def wan_picture() -> Any:
     )
 
 
+def wan_22_picture() -> Any:
+    """Wan 2.2, clips from a picture, which it sees beside the noise only; two transformers."""
+    return WanImageToVideoPipeline(
+        tokenizer=t5_tokenizer(),
+        text_encoder=umt5(),
+        vae=wan_vae(),
+        scheduler=_flow(),
+        transformer=wan_transformer(36),
+        transformer_2=wan_transformer(36),
+        boundary_ratio=0.9,
+    )
+
+
 def ltx() -> Any:
     vae = AutoencoderKLLTXVideo(
         latent_channels=8,
@@ -314,6 +327,7 @@ FAMILIES: Mapping[str, Callable[[], Any]] = {
     "wan": wan,
     "wan_pair": wan_pair,
     "wan_picture": wan_picture,
+    "wan_22_picture": wan_22_picture,
     "ltx": ltx,
     "hunyuan": hunyuan,
     "cog": cog,
