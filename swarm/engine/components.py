@@ -212,6 +212,8 @@ class Adapter:
     `inpaint_channels(denoiser, latent, mask)`: see StageTools; None for a network that sees nothing beside x.
     `variants`: ways to run the network that features may ask for, as context managers around a call; what one gives is
     what it has seen.
+    `check_control(file, denoiser)`: raises BadInput for a file that is no ControlNet of such denoisers; None where the
+    family takes no ControlNets.
     `row_width(denoiser)`: channels of the widest map of one row, for the memory estimate.
     """
 
@@ -225,6 +227,7 @@ class Adapter:
     )
     variants: Mapping[str, Callable[[Any], AbstractContextManager[Any]]] = field(default_factory=dict)
     row_width: Callable[[torch.nn.Module], int] = lambda _module: 320
+    check_control: Callable[[ModelFile, torch.nn.Module], None] | None = None
 
 
 def same_lengths(rows: Sequence[Row]) -> list[list[int]]:

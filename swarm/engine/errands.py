@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
 
+import swarm.engine.networks
+from swarm.base.registry import Registry, collect
 from swarm.engine.decode import as_tensor, opened
 from swarm.engine.device import Device
+from swarm.engine.networks.network import Network
+from swarm.jobs.job import ModelFile
 from swarm.media.image import Picture
 
 KEPT = 8
 """Networks kept at most; they are small beside models."""
+
+
+@cache
+def _networks() -> Registry[Network]:
+    return collect(swarm.engine.networks, Network)
 
 
 class Errands:
@@ -34,6 +44,9 @@ class Errands:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
         return self._kept[key]
+
+    def network(self, kind: str, file: ModelFile) -> Any:
+        return self.keep((kind, file.path, file.stamp), lambda: _networks()[kind].load(file, self._device))
 
     def image(self, picture: Picture, *, width: int = 0, height: int = 0, mode: str = "RGB") -> torch.Tensor:
         return as_tensor(opened(picture, width, height, mode))

@@ -152,7 +152,8 @@ class WholePipelines:
         shell = shell_for(
             held.pipe, wish, lambda own: watched(scheduler_for(own, wish.sampler, wish.schedule), watch.watch)
         )
-        watch.pipe, watch.given = shell, arguments_for(shell, wish)
+        watch.watch.pipe = watch.pipe = shell
+        watch.given = arguments_for(shell, wish)
         try:
             output = shell(**watch.given)
         except ValueError as error:

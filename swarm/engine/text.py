@@ -6,7 +6,7 @@ Weights follow z = empty + (z - empty) * w per token (swarm-t2i 5.6), where `emp
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ import torch
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from swarm.engine.components import TextOptions
+from swarm.engine.inversions import Placed, Token, in_place, marked, pieces
 from swarm.jobs.stage import Conditioning
 from swarm.prompt.alternation import split_breaks
 from swarm.prompt.weights import WeightedSpan, weighted_spans
@@ -27,16 +28,16 @@ _LONG_WORD = 8
 
 @dataclass(frozen=True)
 class Chunk:
-    """Up to 75 tokens and the weight of each."""
+    """Up to 75 tokens, vectors of textual inversions among them, and the weight of each."""
 
-    ids: tuple[int, ...]
+    ids: tuple[Token, ...]
     weights: tuple[float, ...]
 
 
-def chunked(spans: Sequence[tuple[Sequence[int], float]]) -> list[Chunk]:
+def chunked(spans: Sequence[tuple[Sequence[Token], float]]) -> list[Chunk]:
     """Token spans, each with its weight, laid out in chunks; at least one chunk, possibly empty."""
     chunks: list[Chunk] = []
-    ids: list[int] = []
+    ids: list[Token] = []
     weights: list[float] = []
 
     def close() -> None:
@@ -64,8 +65,9 @@ def chunked(spans: Sequence[tuple[Sequence[int], float]]) -> list[Chunk]:
 class ClipEncoder:
     """One CLIP text model. `pad`: the token that fills a chunk, None for the end mark. `default_layer`: which hidden
     state is used when the request says nothing, -1 is the last. `normalise`: whether the final norm is applied.
-    `summary`: also give the plain summary of a model without projection. `dropped`: how many of its last layers the
-    file came without, so that a request's count still means the same layer."""
+    `slot`: which vectors of textual inversions are for it. `summary`: also give the plain summary of a model without
+    projection. `dropped`: how many of its last layers the file came without, so that a request's count still means the
+    same layer."""
 
     def __init__(
         self,
@@ -75,11 +77,13 @@ class ClipEncoder:
         pad: int | None,
         default_layer: int,
         normalise: bool,
+        slot: str = "clip_l",
         summary: bool = False,
         dropped: int = 0,
     ) -> None:
         self.model: CLIPTextModel | CLIPTextModelWithProjection = model
         self.default_layer = default_layer
+        self._slot = slot
         self._summary = summary
         self._dropped = dropped
         self._device = device
@@ -98,8 +102,9 @@ class ClipEncoder:
         rows = [self._row(chunk.ids) for chunk in chunks]
         if weighted:
             rows.append(self._row(()))
-        ids = torch.tensor(rows, device=self._device)
-        out = self.model(input_ids=ids, output_hidden_states=True)
+        numbers = [[0 if isinstance(token, Placed) else token for token in row] for row in rows]
+        with in_place(self.model, rows, self._slot):
+            out = self.model(input_ids=torch.tensor(numbers, device=self._device), output_hidden_states=True)
         # A count beyond the model's layers means the last one.
         hidden = out.hidden_states[layer if -layer <= self._layers else -1]
         if self._normalise:
@@ -116,8 +121,8 @@ class ClipEncoder:
         mixed = empty + (hidden[:-1] - empty) * factors.to(device=hidden.device, dtype=hidden.dtype)
         return mixed, None if pooled is None else pooled[:-1]
 
-    def _row(self, ids: Sequence[int]) -> list[int]:
-        row = [self._start, *ids, self._end]
+    def _row(self, ids: Sequence[Token]) -> list[Token]:
+        row: list[Token] = [self._start, *ids, self._end]
         return row + [self._pad] * (CHUNK + 2 - len(row))
 
 
@@ -160,7 +165,7 @@ class ClipText(Remembering):
         self._tokenizer = tokenizer
 
     def encoded(self, text: str, options: TextOptions) -> Conditioning:
-        chunks = clip_chunks(text, self._tokenizer)
+        chunks = clip_chunks(text, self._tokenizer, options)
         tokens, pooled = [], None
         for encoder in self.encoders:
             states, summary = encoder.encode(chunks, options.stop_at_layer)
@@ -169,11 +174,18 @@ class ClipText(Remembering):
         return Conditioning(tokens=torch.cat(tokens, dim=-1), pooled=pooled)
 
 
-def clip_chunks(text: str, tokenizer: CLIPTokenizer) -> list[Chunk]:
-    """A prompt's tokens in chunks of 75; `BREAK` begins a new one."""
+def clip_chunks(text: str, tokenizer: CLIPTokenizer, options: TextOptions) -> list[Chunk]:
+    """A prompt's tokens in chunks of 75, textual inversions as their vectors; `BREAK` begins a new one."""
+    text, named = marked(text, options)
 
-    def tokens(span: WeightedSpan) -> tuple[list[int], float]:
-        ids: list[int] = tokenizer(span.text, add_special_tokens=False, verbose=False).input_ids
-        return ids, span.weight
+    def tokens(span: WeightedSpan) -> Iterator[tuple[Sequence[Token], float]]:
+        for piece in pieces(span.text, named):
+            if isinstance(piece, str):
+                yield tokenizer(piece, add_special_tokens=False, verbose=False).input_ids, span.weight
+            else:
+                yield piece, span.weight
 
-    return [chunk for part in split_breaks(text) for chunk in chunked([*map(tokens, weighted_spans(part))])]
+    parts = split_breaks(text)
+    return [
+        chunk for part in parts for chunk in chunked([each for span in weighted_spans(part) for each in tokens(span)])
+    ]

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from swarm.engine.inversions import without_inversions
 from swarm.prompt.alternation import split_breaks
 from swarm.prompt.weights import weighted_spans
 
@@ -42,7 +43,8 @@ class T5Encoder:
 
     def encode(self, text: str, layer: int | None = None) -> torch.Tensor:
         """A prompt as (1, length, width). `layer`: -2 is the last but one, whose output gets the final norm too."""
-        spans = [self._tokens(span.text, span.weight) for span in weighted_spans(" ".join(split_breaks(text)))]
+        spoken = " ".join(split_breaks(without_inversions(text)))
+        spans = [self._tokens(span.text, span.weight) for span in weighted_spans(spoken)]
         ids = [id for tokens, _ in spans for id in tokens]
         weights = [weight for tokens, weight in spans for _ in tokens]
         length = max(self._shortest, len(ids) + 1 + self._pads)

@@ -8,10 +8,12 @@ from typing import Any, TypeAlias
 import torch
 
 from swarm.architectures.architecture import Architecture
+from swarm.base.errors import BadInput
 from swarm.engine.components import Components
 from swarm.engine.decode import as_tensor, encode, noisy, opened
 from swarm.engine.device import Device
 from swarm.engine.prompts import text_options
+from swarm.jobs.job import ModelFile
 from swarm.jobs.stage import Conditioning, Pass
 from swarm.media.image import Picture, Pixels
 
@@ -66,6 +68,13 @@ class Tools:
     def predict(self, x: torch.Tensor, sigma: float, conditioning: Conditioning, *, variant: str = "") -> torch.Tensor:
         predicted, self._seen = self._predict(x, sigma, conditioning, variant)
         return predicted
+
+    def check_control(self, file: ModelFile) -> None:
+        check = self._components.adapter.check_control
+        if check is None:
+            name = self._components.architecture.name
+            raise BadInput(f"ControlNets cannot be used with {name} models on this server.")
+        check(file, self._components.denoiser)
 
     def has_variant(self, variant: str) -> bool:
         return variant in self._components.adapter.variants

@@ -14,6 +14,7 @@ from swarm.features.init_image import INIT_IMAGE
 from swarm.features.mask import MASK_BLUR, MASK_GROW, MASK_IMAGE, mask_of, prepared
 from swarm.features.mask_images import (
     Box,
+    as_picture,
     bounds,
     composite_mask,
     grown,
@@ -165,13 +166,6 @@ def _tensor(image: Image.Image) -> Any:
     return levels.permute(2, 0, 1)[None]
 
 
-def _picture(image: Any) -> Picture:
-    levels = (image[0, :3].permute(1, 2, 0) * 255.0).round().byte().cpu().numpy()
-    file = io.BytesIO()
-    Image.fromarray(levels).save(file, "PNG", compress_level=1)
-    return Picture(data=file.getvalue(), mime="image/png")
-
-
 def _whole(input: GenerationInput) -> tuple[Any, Any]:
     """The init image and the prepared mask of a request, at the size of its result."""
     width, height = input.get(WIDTH), input.get(HEIGHT)
@@ -201,8 +195,8 @@ def work_on_the_area(base: Pass) -> Pass:
         input.without(MASK_GROW, MASK_BLUR)
         .having(WIDTH, width)
         .having(HEIGHT, height)
-        .having(INIT_IMAGE, _picture(resized(box.of(image), width, height)))
-        .having(MASK_IMAGE, _picture(resized(box.of(mask), width, height).expand(-1, 3, -1, -1)))
+        .having(INIT_IMAGE, as_picture(resized(box.of(image), width, height)))
+        .having(MASK_IMAGE, as_picture(resized(box.of(mask), width, height).expand(-1, 3, -1, -1)))
     )
     return base.with_input(cropped)
 

@@ -5,12 +5,15 @@ Masks are (1, 1, H, W), 0 to 1, 1 where something is to be made anew. Images are
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from swarm.media.image import Picture, Pixels
 
 ROUNDED_TO = 64
 SMALLEST_MARK = 0.01
@@ -103,3 +106,18 @@ def pasted(image: Any, piece: Any, box: Box, mask: Any) -> Any:
 def composite_mask(mask: Any, *, soft: bool) -> Any:
     """The mask a result is put back with: whatever is marked at all, or by how much."""
     return mask if soft else (mask > 0.001).to(mask)
+
+
+def as_pixels(image: Any) -> Pixels:
+    """The colours of an image as bytes; a mask in gray."""
+    levels = (image[0].expand(3, -1, -1)[:3] if image.shape[1] == 1 else image[0, :3]).permute(1, 2, 0)
+    data = (levels.float() * 255.0).clamp(0, 255).round().byte().cpu().numpy()
+    return Pixels(width=data.shape[1], height=data.shape[0], mode="RGB", data=data.tobytes())
+
+
+def as_picture(image: Any) -> Picture:
+    """The colours of an image as a file; a mask in gray."""
+    pixels = as_pixels(image)
+    file = io.BytesIO()
+    Image.frombytes("RGB", (pixels.width, pixels.height), pixels.data).save(file, "PNG", compress_level=1)
+    return Picture(data=file.getvalue(), mime="image/png")

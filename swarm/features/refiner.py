@@ -12,11 +12,15 @@ from swarm.features.core import CFG_SCALE, NEGATIVE_PROMPT, PROMPT, STEPS
 from swarm.features.groups import REFINE_UPSCALE_GROUP, REFINER_PARAM_OVERRIDES_GROUP, SWARM_INTERNAL_GROUP
 from swarm.features.init_image import INIT_IMAGE, INIT_IMAGE_CREATIVITY
 from swarm.features.mask import MASK_IMAGE
+from swarm.features.object_params import OBJECT_CLEANUP, has_objects
 from swarm.features.resize import LATENT_METHODS, METHODS, scaled, scaled_latent
 from swarm.features.resolution import HEIGHT, WIDTH
 from swarm.features.sampling import END_STEPS_EARLY, SAMPLER, SCHEDULER
+from swarm.features.upscalers import PREFIX, UPSCALER, find_upscaler, upscaled_by_model, upscaler_options
 from swarm.features.variation import VARIATION_SEED_STRENGTH
 from swarm.jobs.acts import Asking, Decode, Encode, Making, Sample, act
+from swarm.jobs.job import ModelFile
+from swarm.jobs.needs import Files, Found, need
 from swarm.jobs.stage import Pass
 from swarm.media.image import Pixels
 from swarm.params.choices import Choices
@@ -38,7 +42,7 @@ _OVERRIDES: dict[str, Any] = {"group": REFINER_PARAM_OVERRIDES_GROUP}
 def _upscale_methods(choices: Choices) -> Sequence[Option]:
     pixel = [(f"pixel-{id}", f"Pixel: {name}") for id, name in METHODS.items()]
     latent = [(f"latent-{id}", f"Latent: {name}") for id, name in LATENT_METHODS.items()]
-    return [*pixel, *latent]
+    return [*pixel, *latent, *upscaler_options(choices)]
 
 
 REFINER_CONTROL = Decimal(
@@ -176,8 +180,18 @@ SECTIONS = (Section.EVERYWHERE, Section.GLOBAL, Section.REFINER)
 
 
 def control(input: GenerationInput) -> float | None:
-    """The refine stage's share of the work; None when there is to be no refine stage."""
+    """The refine stage's share of the work; None when there is to be no refine stage.
+
+    A picture with objects is refined only once a last walk has gone over all of it (swarm-t2i 9.12).
+    """
+    if has_objects(input) and input.get(OBJECT_CLEANUP) <= 0:
+        return None
     return None if input.given(REFINER_METHOD) is None else input.given(REFINER_CONTROL)
+
+
+def method_of(input: GenerationInput) -> str:
+    """How the refine stage takes over; it cannot on the way when objects are drawn in between."""
+    return "PostApply" if has_objects(input) else input.get(REFINER_METHOD)
 
 
 def refiner_steps(input: GenerationInput) -> int:
@@ -193,9 +207,9 @@ def begins_at(steps: int, share: float) -> int:
 def hand_over(base: Pass) -> Pass:
     """The base walk of a request whose refine stage takes over on the way."""
     share, steps = control(base.input), base.input.get(STEPS)
-    if share is None or base.input.get(REFINER_METHOD) == "PostApply":
+    if share is None or method_of(base.input) == "PostApply":
         return base
-    noisy = base.input.get(REFINER_METHOD) == "StepSwapNoisy"
+    noisy = method_of(base.input) == "StepSwapNoisy"
     return base.ending(begins_at(steps, share), leaves_noise=noisy)
 
 
@@ -203,8 +217,17 @@ def _extra_steps(input: GenerationInput) -> int:
     share, steps = control(input), refiner_steps(input)
     if share is None:
         return 0
-    handed = 0 if input.get(REFINER_METHOD) == "PostApply" else begins_at(input.get(STEPS), share) - input.get(STEPS)
+    handed = 0 if method_of(input) == "PostApply" else begins_at(input.get(STEPS), share) - input.get(STEPS)
     return steps - begins_at(steps, share) + handed
+
+
+@need(when=REFINER_UPSCALE_METHOD)
+def upscaler_file(input: GenerationInput, model: ModelFile | None, files: Files) -> Found:
+    """The model that enlarges, when the refine stage is to use one."""
+    method = input.get(REFINER_UPSCALE_METHOD)
+    if not method.startswith(PREFIX) or control(input) is None or input.get(REFINER_UPSCALE) == 1.0:
+        return Found(parts={}, files={})
+    return Found(parts={}, files={UPSCALER: find_upscaler(method, files)})
 
 
 @act(order=10, when=REFINER_CONTROL, steps=_extra_steps, prepare=hand_over)
@@ -223,7 +246,11 @@ def refine(making: Making) -> Asking:
     kind, _, name = method.partition("-")
     if factor != 1.0 and kind != "latent":
         image = yield from making.as_image()
-        making.image = scaled(image, name, of.input.get(WIDTH), of.input.get(HEIGHT))
+        size = of.input.get(WIDTH), of.input.get(HEIGHT)
+        if kind == "model":
+            making.image = yield from upscaled_by_model(image, making.job.files[UPSCALER], *size)
+        else:
+            making.image = scaled(image, name, *size)
         if share <= 0:
             return
     elif share <= 0 and factor == 1.0:
@@ -261,7 +288,7 @@ def refining_pass(making: Making) -> Pass:
         parts=parts | ({"vae": vae} if vae else {}),
         files=job.files,
         first_step=begins_at(steps, share),
-        adds_noise=input.get(REFINER_METHOD) != "StepSwapNoisy",
+        adds_noise=method_of(input) != "StepSwapNoisy",
         name="refiner",
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from swarm.accounts.user import User
 from swarm.architectures.architecture import Architecture
@@ -26,6 +28,9 @@ class ServerChoices:
         if subtype not in self._shop.catalog.sets():
             return None
         return [name for name in self._shop.catalog.names(subtype) if self._user.permits_model(name)]
+
+    def files(self, folder: str, suffixes: Sequence[str]) -> Sequence[str]:
+        return plain_files([root / folder for root in self._shop.catalog.roots], suffixes)
 
     def samplers(self) -> Sequence[tuple[str, str]]:
         return self._shop.sampler_options
@@ -67,6 +72,16 @@ class Shop:
 
     def for_user(self, user: User) -> ServerChoices:
         return ServerChoices(self, user)
+
+
+def plain_files(folders: Sequence[Path], suffixes: Sequence[str]) -> list[str]:
+    """Files anywhere below these folders that end in one of `suffixes`, by name relative to their folder, sorted."""
+    names = set()
+    for folder in folders:
+        for place, _folders, files in os.walk(folder):
+            below = Path(place).relative_to(folder)
+            names |= {(below / name).as_posix() for name in files if name.lower().endswith(tuple(suffixes))}
+    return sorted(names, key=str.lower)
 
 
 def _order(declared: Sampler | Schedule) -> int:

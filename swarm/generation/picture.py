@@ -162,7 +162,7 @@ class PictureRun:
         )
 
     async def _image(self, done: ImageDone, resolved: Resolved) -> None:
-        if done.index in self._done or (done.real and done.index in self._kept):
+        if done.real and (done.index in self._done or done.index in self._kept):
             return
         index = self._index_of(done)
         with anyio.CancelScope(shield=True):  # a finished picture is saved, whoever interrupts now
@@ -173,7 +173,8 @@ class PictureRun:
             except Unsaved as problem:
                 self._run.publish(problem.picture)
                 raise
-        self._done[done.index] = saved
+        if done.real:
+            self._done[done.index] = saved
         self._device_seconds += done.seconds
         if done.real and isinstance(done.result, Pixels) and self._run.user.settings.max_images_in_mini_grid > 1:
             self._run.stills.append(done.result)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
-from swarm.jobs.job import Job
+from swarm.jobs.job import Job, ModelFile
 from swarm.jobs.stage import Pass
 from swarm.media.clip import Clip
 from swarm.media.image import Picture, Pixels
@@ -53,6 +53,12 @@ class WorkTools(Protocol):
 
     def keep(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
         """A network (or anything with `.to`) that is loaded once and kept while there is room; `make` loads it."""
+
+    def network(self, kind: str, file: ModelFile) -> Any:
+        """A network of a kind the engine knows (`upscaler`, `words`, `detector`, `cutter`), read from a file and kept.
+
+        Raises BadInput for a file that is none. What it is called with is said where that kind is declared.
+        """
 
     def image(self, picture: Picture, *, width: int = 0, height: int = 0, mode: str = "RGB") -> Any:
         """A picture as a tensor (1, C, H, W), 0 to 1, stretched to a size if one is given."""

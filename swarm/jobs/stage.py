@@ -141,6 +141,9 @@ class StageTools(Protocol):
     def predict(self, x: Any, sigma: float, conditioning: Conditioning, *, variant: str = "") -> Any:
         """One more model call, outside the batch: the clean latent predicted for `x` at `sigma`."""
 
+    def check_control(self, file: ModelFile) -> None:
+        """Raises BadInput with a sentence when a file is no ControlNet for the walk's model."""
+
     def has_variant(self, variant: str) -> bool:
         """Whether the network can be run that way."""
 

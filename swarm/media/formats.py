@@ -13,7 +13,8 @@ from PIL import Image
 from swarm.base.errors import BadInput
 from swarm.media.embedded import png_with_text
 from swarm.media.exif import MAX_JPEG_BYTES, make_exif
-from swarm.media.image import MAX_PIXELS, Picture, Pixels, decode, guess_mime, load, open_image, to_pillow
+from swarm.media.image import MAX_PIXELS, Picture, Pixels, decode, eight_bits, guess_mime, load, open_image, to_pillow
+from swarm.media.png16 import DEEP_MODES, deep_png
 from swarm.media.stealth import hide
 
 
@@ -99,7 +100,8 @@ def encode(
     """The picture in the named format, with the metadata inside where the format can hold it.
 
     `quality`: 1 to 100, for the lossy formats. `stealth`: `Alpha`, `RGB` or `false`. Animations, videos and sound keep
-    their own data. Raises BadInput for an unknown format and for pictures that cannot be read.
+    their own data. 16 bits a channel are kept by PNG alone, and not beside stealth metadata. Raises BadInput for an
+    unknown format and for pictures that cannot be read.
     """
     chosen = FORMATS.get(format_id)
     if chosen is None:
@@ -108,6 +110,11 @@ def encode(
         if not is_still(image):
             return _unchanged(image)
         image = decode(image, max_pixels)
+    if image.mode in DEEP_MODES and chosen.extension == "png" and (not metadata or stealth not in ("Alpha", "RGB")):
+        data = deep_png(image, min(dpi, MAX_DPI))
+        data = png_with_text(data, metadata) if metadata else data
+        return Encoded(data=data, extension="png", mime=chosen.mime, embedded=bool(metadata), needs_sidecar=False)
+    image = eight_bits(image)
     if metadata and stealth in ("Alpha", "RGB"):
         image = _with_hidden(image, metadata, stealth, chosen)
     return _encode_still(to_pillow(image), chosen, quality, metadata, dpi)

@@ -7,6 +7,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 
+import numpy as np
 from PIL import Image, ImageOps
 
 from swarm.base.errors import BadInput
@@ -36,7 +37,8 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Pixels:
-    """Raw pixels, row by row from the top left. `mode`: `RGB` or `RGBA`, 8 bits a channel."""
+    """Raw pixels, row by row from the top left. `mode`: `RGB` or `RGBA`, 8 bits a channel; `RGB16` or `RGBA16`, 16
+    bits a channel, the higher byte first."""
 
     width: int
     height: int
@@ -126,7 +128,18 @@ def resize(pixels: Pixels, width: int, height: int) -> Pixels:
     return from_pillow(to_pillow(pixels).resize((width, height), Image.Resampling.LANCZOS))
 
 
+def eight_bits(pixels: Pixels) -> Pixels:
+    """The same picture with 8 bits a channel."""
+    if not pixels.mode.endswith("16"):
+        return pixels
+    levels = (np.frombuffer(pixels.data, ">u2").astype(np.uint32) + 128) // 257
+    data = levels.astype(np.uint8).tobytes()
+    return Pixels(width=pixels.width, height=pixels.height, mode=pixels.mode.removesuffix("16"), data=data)
+
+
 def to_pillow(pixels: Pixels) -> Image.Image:
+    """With 8 bits a channel, which is all that Pillow knows of colours."""
+    pixels = eight_bits(pixels)
     return Image.frombytes(pixels.mode, (pixels.width, pixels.height), pixels.data)
 
 

@@ -12,6 +12,8 @@ from swarm.base.database import Database
 from swarm.base.errors import BadInput
 from swarm.media.animation import moving_thumbnail
 from swarm.media.formats import thumbnail
+from swarm.media.video_frames import first_seconds, video_thumbnail
+from swarm.outputs.files import sidecar
 
 _MIGRATIONS = (
     """
@@ -26,6 +28,7 @@ _KEPT = 50_000
 
 _MAX_SOURCE_BYTES = 256 * 1024 * 1024
 _EXTENSIONS = frozenset([".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif"])
+_VIDEOS = frozenset([".mp4", ".webm", ".mov"])
 _MOVING = frozenset([".webp", ".gif"])
 STILL_MIME = "image/jpg"
 """Not the registered name, but the one clients know (swarm-core 8.4)."""
@@ -58,10 +61,12 @@ class Previews:
         return Preview(data=rows[0][2], mime=rows[0][1])
 
     def make(self, path: Path, metadata: str | None, *, moving: bool) -> Preview | None:
-        """Make and remember a preview: a JPEG, or for animations, if `moving`, an animated WebP.
+        """Make and remember a preview: a JPEG, or for animations and videos, if `moving`, an animated WebP.
 
         None when the file is no picture or is damaged. Raises OSError.
         """
+        if path.suffix.lower() in _VIDEOS:
+            return self._of_video(path, moving=moving)
         if path.suffix.lower() not in _EXTENSIONS or path.stat().st_size > _MAX_SOURCE_BYTES:
             return None
         stamp = _stamp(path)
@@ -72,6 +77,20 @@ class Previews:
                 preview = Preview(data=animated, mime="image/webp")
             else:
                 preview = Preview(data=thumbnail(data, metadata=metadata), mime=STILL_MIME)
+        except BadInput:
+            return None
+        self._remember(path, moving, stamp, preview)
+        return preview
+
+    def _of_video(self, path: Path, *, moving: bool) -> Preview | None:
+        """The small version beside a video, else one made of its first seconds."""
+        mime = "image/webp" if moving else STILL_MIME
+        beside = sidecar(path, ".swarmpreview.webp" if moving else ".swarmpreview.jpg")
+        if beside.is_file():
+            return Preview(data=beside.read_bytes(), mime=mime)
+        stamp = _stamp(path)
+        try:
+            preview = Preview(data=video_thumbnail(first_seconds(path), moving=moving), mime=mime)
         except BadInput:
             return None
         self._remember(path, moving, stamp, preview)

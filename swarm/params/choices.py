@@ -12,6 +12,10 @@ class Choices(Protocol):
     def models(self, subtype: str) -> Sequence[str] | None:
         """Names with extension of a model set (`Stable-Diffusion`, `LoRA` …), sorted; None for an unknown set."""
 
+    def files(self, folder: str, suffixes: Sequence[str]) -> Sequence[str]:
+        """Names of the files in a plain folder below the models folders (`upscale_models` …) that end in one of
+        `suffixes`, folders included, sorted; empty when there is none."""
+
     def samplers(self) -> Sequence[tuple[str, str]]:
         """(id, display name), in dropdown order."""
 

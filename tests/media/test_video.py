@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import av
 import pytest
@@ -10,9 +11,10 @@ from PIL import Image
 
 from swarm.base.errors import BadInput, Refused
 from swarm.media.clip import Clip, there_and_back, trimmed
-from swarm.media.image import guess_mime
+from swarm.media.image import guess_mime, to_pillow
 from swarm.media.video import encode_clip
 from swarm.media.video_formats import VIDEO_FORMATS
+from swarm.media.video_frames import first_seconds, video_thumbnail
 
 LEVELS = (20, 90, 160, 230)
 
@@ -97,3 +99,18 @@ def test_frames_are_cut_and_turned_around() -> None:
     assert levels(there_and_back(clip())) == [20, 90, 160, 230, 160, 90]
     with pytest.raises(BadInput, match="leaves none"):
         trimmed(clip(), 2, 2)
+
+
+def test_a_video_of_somebody_else_is_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(encode_clip(clip(600, 300, levels=(20, 20, 200, 200) * 16, fps=8.0), "h264-mp4").data)
+    seen = first_seconds(path)
+    assert (seen.width, seen.height, seen.count, seen.fps) == (512, 256, 31, 6.0)
+    assert grey(to_pillow(seen.frame(0))) == pytest.approx(20, abs=4)
+    with Image.open(io.BytesIO(video_thumbnail(seen, moving=True))) as image:
+        assert (image.format, image.size) == ("WEBP", (256, 128))
+    with Image.open(io.BytesIO(video_thumbnail(seen, moving=False))) as image:
+        assert (image.format, image.size) == ("JPEG", (512, 256))
+    path.write_bytes(path.read_bytes()[:600])
+    with pytest.raises(BadInput, match="damaged"):
+        first_seconds(path)

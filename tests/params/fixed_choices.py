@@ -33,6 +33,9 @@ class FixedChoices:
         }
         return known.get(subtype)
 
+    def files(self, folder: str, suffixes: Sequence[str]) -> Sequence[str]:
+        return ["4x.safetensors"] if folder == "upscale_models" else []
+
     def samplers(self) -> Sequence[tuple[str, str]]:
         return [("euler", "Euler"), ("dpmpp_2m", "DPM++ 2M"), ("dpmpp_2m_sde", "DPM++ 2M SDE")]
 

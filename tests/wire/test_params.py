@@ -22,7 +22,7 @@ COMPAT_KEYS = [
     *("id", "short_code", "loras_target_text_enc", "is_text2video", "is_image2video", "is_audio_model"),
     *("has_joint_av_latents", "resolution_precision", "vae_family"),
 ]
-TYPES = {"text", "integer", "decimal", "boolean", "dropdown", "image", "model", "list"}
+TYPES = {"text", "integer", "decimal", "boolean", "dropdown", "image", "image_list", "audio", "video", "model", "list"}
 VIEWS = {"normal", "prompt", "small", "big", "slider", "pot_slider", "seed", "video_frames"}
 NUMBERS = ("min", "max", "view_min", "view_max", "step", "priority")
 

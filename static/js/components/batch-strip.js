@@ -7,6 +7,7 @@ import { element, html, render } from "../lib/html.js"
 import { roving } from "../lib/roving.js"
 import { generation, selection } from "../state/app.js"
 import { readMetadata } from "../state/metadata.js"
+import { thumbnail } from "../state/pictures.js"
 import { watch } from "../state/store.js"
 
 const CLEAR = "Clear the strip (the files stay)"
@@ -69,7 +70,7 @@ class BatchStrip extends HTMLElement {
 
   #update(tile, picture) {
     const image = tile.querySelector("img")
-    const shown = picture.preview ?? picture.url
+    const shown = thumbnail(picture)
     image.hidden = shown === null
     if (shown) source(image, shown)
     tile.querySelector("progress").value = picture.percent

@@ -1,12 +1,13 @@
 /** The picture in the middle: the live preview while it is made, the finished one after, with what it was made from. */
 
 import "./picture-actions.js"
-import { source } from "../lib/dom.js"
+import { play, source } from "../lib/dom.js"
 import { percent } from "../lib/format.js"
 import { html, render } from "../lib/html.js"
 import { icon } from "../lib/icons.js"
 import { load, notices, page, params, selection } from "../state/app.js"
 import { readMetadata, shortFacts } from "../state/metadata.js"
+import { isVideo } from "../state/pictures.js"
 import { watch } from "../state/store.js"
 
 class ImageStage extends HTMLElement {
@@ -20,6 +21,7 @@ class ImageStage extends HTMLElement {
       html`
       <div class="stage-view">
         <button class="stage-picture" type="button" aria-label="Enlarge the picture" hidden><img alt=""></button>
+        <video class="stage-video" controls loop muted autoplay playsinline hidden></video>
         <p class="stage-badge" hidden></p>
         <div class="stage-empty" data-part="welcome">
           ${icon("picture")}
@@ -64,7 +66,9 @@ class ImageStage extends HTMLElement {
 
   #picture(picture) {
     const frame = this.querySelector(".stage-picture")
-    const shown = picture?.url ?? picture?.preview ?? null
+    const video = picture && isVideo(picture) ? picture.url : null
+    play(this.querySelector(".stage-video"), video)
+    const shown = video ? null : (picture?.url ?? picture?.preview ?? null)
     const isLive = Boolean(picture) && !picture.url
     frame.hidden = shown === null
     frame.disabled = isLive

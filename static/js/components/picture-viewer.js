@@ -1,11 +1,12 @@
 /** The chosen picture over the whole window, with all that is known about it. Arrow keys go to its neighbours. */
 
 import "./picture-actions.js"
-import { source } from "../lib/dom.js"
+import { play, source } from "../lib/dom.js"
 import { iconButton } from "../lib/controls.js"
 import { html, render } from "../lib/html.js"
 import { params, selection } from "../state/app.js"
 import { allFacts, readMetadata } from "../state/metadata.js"
+import { isVideo } from "../state/pictures.js"
 
 const STEPS = { before: -1, after: 1 }
 
@@ -22,6 +23,7 @@ class PictureViewer extends HTMLElement {
         <button class="viewer-picture" type="button" aria-label="Original size" aria-pressed="false">
           <img alt="">
         </button>
+        <video class="viewer-video" controls loop muted autoplay playsinline hidden></video>
       </div>
       ${iconButton("back", "Picture before this one", { act: "before", look: "viewer-step" })}
       ${iconButton("chevron", "Picture after this one", { act: "after", look: "viewer-step" })}
@@ -33,6 +35,7 @@ class PictureViewer extends HTMLElement {
     </dialog>`,
     )
     const dialog = this.querySelector("dialog")
+    dialog.addEventListener("close", () => play(this.querySelector("video"), null), { signal })
     dialog.addEventListener("keydown", (event) => this.#key(event))
     dialog.addEventListener("click", (event) => this.#click(event))
     selection.addEventListener("change", () => dialog.open && this.#draw(), { signal })
@@ -75,7 +78,10 @@ class PictureViewer extends HTMLElement {
     this.#zoom(false)
     const metadata = readMetadata(picture.metadata)
     const image = this.querySelector("img")
-    source(image, picture.url)
+    const isMoving = isVideo(picture)
+    play(this.querySelector("video"), isMoving ? picture.url : null)
+    this.querySelector(".viewer-picture").hidden = isMoving
+    if (!isMoving) source(image, picture.url)
     image.alt = metadata?.params.prompt ?? "Generated picture"
     this.querySelector("picture-actions").show(picture)
     for (const [act, step] of Object.entries(STEPS)) {

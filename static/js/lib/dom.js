@@ -31,6 +31,16 @@ export function attribute(element, name, value) {
   else element.setAttribute(name, value === true ? "" : value)
 }
 
+/** Show a video, or (`url` null) none: it stops, and its file is let go. */
+export function play(video, url) {
+  video.hidden = url === null
+  if (url !== null) source(video, url)
+  else if (video.hasAttribute("src")) {
+    video.removeAttribute("src")
+    video.load()
+  }
+}
+
 /** Change the address of a picture only when it differs, so that it does not flicker. */
 export function source(image, url) {
   if (image.getAttribute("src") !== url) image.setAttribute("src", url)

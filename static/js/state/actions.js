@@ -3,6 +3,7 @@
 import { dataUrl, fetchDataUrl } from "../lib/files.js"
 import { client, generation, history, may, notices, params, selection } from "./app.js"
 import { readMetadata } from "./metadata.js"
+import { isVideo } from "./pictures.js"
 
 /** Runs `act`; a refusal becomes a notice. */
 async function attempt(act) {
@@ -50,8 +51,8 @@ export function remove(picture) {
   })
 }
 
-export function canStartFrom(_picture) {
-  return params.has("initimage")
+export function canStartFrom(picture) {
+  return params.has("initimage") && !isVideo(picture)
 }
 
 /** Take this picture as the init image. */

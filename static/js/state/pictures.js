@@ -44,8 +44,20 @@ export function fromImage(message, key, session) {
   return { key, url, preview: `${url}?preview=true`, path, metadata: message.metadata ?? null, starred: false }
 }
 
+/** Whether it plays: a video file. Animated pictures are pictures. */
+export function isVideo({ url }) {
+  return Boolean(url) && (url.startsWith("data:video/") || /\.(mp4|webm|mov)$/.test(url))
+}
+
+/** The small version that a list shows; null when there is nothing to be seen yet. */
+export function thumbnail(picture) {
+  if (picture.preview && !picture.preview.startsWith("data:video/")) return picture.preview
+  return isVideo(picture) ? null : picture.url
+}
+
 /** The name under which a picture is downloaded. */
 export function fileName(picture) {
   if (picture.path) return picture.path.split("/").pop()
-  return `picture.${/^data:image\/(\w+)/.exec(picture.url)?.[1] ?? "png"}`
+  const [, kind = "image", ending = "png"] = /^data:(\w+)\/(\w+)/.exec(picture.url) ?? []
+  return `${kind === "video" ? "video" : "picture"}.${ending === "quicktime" ? "mov" : ending}`
 }

@@ -40,7 +40,12 @@ VIDEO_15_LORA_RULE = with_denoiser(
 VIDEO_VAE_RULE = with_keys("decoder.conv_in.conv.bias", "decoder.mid.attn_1.k.bias")
 
 HUNYUAN_VIDEO = listed(
-    "hunyuan-video", "Hunyuan Video", VIDEO_COMPAT, 720, detect=_ORIGINAL & ~_reads(32) & ~_reads(33)
+    "hunyuan-video",
+    "Hunyuan Video",
+    VIDEO_COMPAT,
+    720,
+    detect=_ORIGINAL & ~_reads(32) & ~_reads(33),
+    pipeline="HunyuanVideoPipeline",
 )
 HUNYUAN_VIDEO_SKYREELS_I2V = listed(
     "hunyuan-video-skyreels-i2v",
@@ -50,7 +55,12 @@ HUNYUAN_VIDEO_SKYREELS_I2V = listed(
     detect=_ORIGINAL & _reads(32),
 )
 HUNYUAN_VIDEO_I2V = listed(
-    "hunyuan-video-i2v", "Hunyuan Video - Image2Video", VIDEO_COMPAT, 720, detect=_ORIGINAL & _reads(33)
+    "hunyuan-video-i2v",
+    "Hunyuan Video - Image2Video",
+    VIDEO_COMPAT,
+    720,
+    detect=_ORIGINAL & _reads(33),
+    pipeline="HunyuanVideoImageToVideoPipeline",
 )
 HUNYUAN_VIDEO_SKYREELS = listed("hunyuan-video-skyreels", "Hunyuan Video - SkyReels Text2Video", VIDEO_COMPAT, 720)
 HUNYUAN_VIDEO_I2V_2 = listed("hunyuan-video-i2v-v2", "Hunyuan Video - Image2Video v2 ('Fixed')", VIDEO_COMPAT, 720)

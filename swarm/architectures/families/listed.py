@@ -6,9 +6,19 @@ from swarm.architectures.architecture import Architecture, CompatClass, Detector
 
 
 def listed(
-    id: str, name: str, compat: CompatClass, width: int, height: int | None = None, *, detect: Detector | None = None
+    id: str,
+    name: str,
+    compat: CompatClass,
+    width: int,
+    height: int | None = None,
+    *,
+    detect: Detector | None = None,
+    pipeline: str = "",
 ) -> Architecture:
-    """A class by its wire facts. `height` None: square. `detect` None: known by its metadata only."""
+    """A class by its wire facts. `height` None: square. `detect` None: known by its metadata only.
+
+    `pipeline`: the diffusers class whose folders are of this class, and run whole.
+    """
     return Architecture(
         id=id,
         name=name,
@@ -16,4 +26,5 @@ def listed(
         standard_width=width,
         standard_height=width if height is None else height,
         detect=detect,
+        pipeline=pipeline,
     )

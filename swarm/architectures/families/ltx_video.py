@@ -39,7 +39,9 @@ def _attention(kind: str) -> tuple[str, ...]:
     )
 
 
-LTX_VIDEO = listed("lightricks-ltx-video", "Lightricks LTX Video", COMPAT, 768, 512, detect=_FIRST & ~_SECOND)
+LTX_VIDEO = listed(
+    "lightricks-ltx-video", "Lightricks LTX Video", COMPAT, 768, 512, detect=_FIRST & ~_SECOND, pipeline="LTXPipeline"
+)
 LTX_VIDEO_VAE = listed(
     "lightricks-ltx-video/vae", "Lightricks LTX Video VAE", COMPAT, 768, 512, detect=_DECODER & _TIMED
 )

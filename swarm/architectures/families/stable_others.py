@@ -30,7 +30,12 @@ STABLE_VIDEO_09 = listed(
     detect=with_keys(_D + "input_blocks.1.0.time_stack.emb_layers.1.bias"),
 )
 STABLE_VIDEO_1 = listed(
-    "stable-video-diffusion-img2vid-v1", "Stable Video Diffusion Img2Vid v1", VIDEO_COMPAT, 1024, 576
+    "stable-video-diffusion-img2vid-v1",
+    "Stable Video Diffusion Img2Vid v1",
+    VIDEO_COMPAT,
+    1024,
+    576,
+    pipeline="StableVideoDiffusionPipeline",
 )
 STABLE_CASCADE_A = listed(
     "stable-cascade-v1-stage-a/vae",

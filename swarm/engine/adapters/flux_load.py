@@ -40,7 +40,7 @@ class FluxText(Remembering):
         self._tokenizer = clip_tokenizer()
 
     def encoded(self, text: str, options: TextOptions) -> Conditioning:
-        _, summary = self._clip.encode(clip_chunks(text, self._tokenizer)[:1], options.stop_at_layer)
+        _, summary = self._clip.encode(clip_chunks(text, self._tokenizer, options)[:1], options.stop_at_layer)
         assert summary is not None
         return Conditioning(tokens=self._t5.encode(text, options.stop_at_layer), pooled=summary[:1])
 

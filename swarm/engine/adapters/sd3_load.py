@@ -38,7 +38,7 @@ class Sd3Text(Remembering):
         self._tokenizer = clip_tokenizer()
 
     def encoded(self, text: str, options: TextOptions) -> Conditioning:
-        chunks = clip_chunks(text, self._tokenizer)
+        chunks = clip_chunks(text, self._tokenizer, options)
         tokens, pooled = [], []
         for clip in self._clips:
             states, summary = clip.encode(chunks, options.stop_at_layer)
@@ -59,7 +59,7 @@ def load(source: Source) -> Parts:
     transformer, place = _transformer(source, dtype), source.device.place
     clips = (
         ClipEncoder(model=small, device=place, pad=None, default_layer=-2, normalise=False, summary=True),
-        ClipEncoder(model=big, device=place, pad=0, default_layer=-2, normalise=False),
+        ClipEncoder(model=big, device=place, pad=0, default_layer=-2, normalise=False, slot="clip_g"),
     )
     spoken = None if words is None else T5Encoder(words, t5_tokenizer(), place, shortest=SHORTEST)
     return Parts(

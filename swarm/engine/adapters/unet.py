@@ -12,9 +12,11 @@ import torch
 from swarm.engine.adapters.unet_load import PIPELINES, load
 from swarm.engine.adapters.unet_variants import VARIANTS
 from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes, kind_of
+from swarm.engine.controls import Controls, check_control
 from swarm.engine.device import Device
 from swarm.engine.direct import call_directly
 from swarm.engine.kept import Keeper
+from swarm.engine.image_words import ImageWordLayers
 from swarm.engine.keys import unet_key
 from swarm.jobs.stage import Conditioning
 
@@ -36,6 +38,8 @@ class UnetDenoiser:
         self._text_width = int(getattr(components.text_modules[-1].config, "projection_dim", 0))
         self._keeper = Keeper(components.denoiser, device)
         call_directly(components.denoiser)
+        self._controls = Controls(components.denoiser, device)
+        self._image_words = ImageWordLayers(components.denoiser, device)
         self._told: tuple[list[tuple[Conditioning, tuple[float, ...]]], torch.Tensor, dict[str, Any], Any] | None = None
 
     def size_numbers(self, width: int, height: int, *, enhanced: bool) -> Sizes:
@@ -61,12 +65,15 @@ class UnetDenoiser:
         tokens, added = self._conditions(rows)
         compute = self._device.compute
         x = torch.cat([row.x for row in rows]).to(compute)
+        times = torch.tensor([row.timestep for row in rows], device=self._device.place)
+        more = self._controls.added(rows, x, times, tokens, added)
         if rows[0].concat is not None:
             x = torch.cat([x, torch.cat([row.concat for row in rows if row.concat is not None]).to(x)], dim=1)
         if self._device.is_cuda:
             x = x.contiguous(memory_format=torch.channels_last)
-        times = torch.tensor([row.timestep for row in rows], device=self._device.place)
-        answer = self._unet(x, times, encoder_hidden_states=tokens, added_cond_kwargs=added, return_dict=False)[0]
+        told = {"encoder_hidden_states": tokens, "added_cond_kwargs": added, **more}
+        with self._image_words.heard(rows):
+            answer = self._unet(x, times, return_dict=False, **told)[0]
         return answer.float()
 
     def _conditions(self, rows: Sequence[Row]) -> tuple[torch.Tensor, dict[str, Any]]:
@@ -162,4 +169,5 @@ ADAPTER = Adapter(
     inpaint_channels=inpaint_channels,
     row_width=row_width,
     variants=VARIANTS,
+    check_control=check_control,
 )

@@ -96,6 +96,7 @@ def _parts(
         ClipEncoder(
             model=model,
             device=source.device.place,
+            slot=slot,
             pad=None if slot == "clip_l" else 0,
             default_layer=kind.layer + dropped,
             normalise=kind.norms,

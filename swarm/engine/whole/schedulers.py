@@ -13,6 +13,7 @@ _Choice = tuple[str, Mapping[str, Any]]
 _FLOW_SOLVER = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
 _DPM = "DPMSolverMultistepScheduler"
 
+# UniPC of the first kind cannot step to no noise at all in diffusers, so both kinds are the second.
 DIFFUSION: Mapping[str, _Choice] = {
     "euler": ("EulerDiscreteScheduler", {}),
     "euler_ancestral": ("EulerAncestralDiscreteScheduler", {}),
@@ -25,7 +26,7 @@ DIFFUSION: Mapping[str, _Choice] = {
     "dpmpp_2m": (_DPM, {"algorithm_type": "dpmsolver++", "solver_order": 2, "final_sigmas_type": "zero"}),
     "dpmpp_2m_sde": (_DPM, {"algorithm_type": "sde-dpmsolver++", "solver_order": 2, "final_sigmas_type": "zero"}),
     "dpmpp_sde": ("DPMSolverSDEScheduler", {}),
-    "uni_pc": ("UniPCMultistepScheduler", {"solver_type": "bh1"}),
+    "uni_pc": ("UniPCMultistepScheduler", {"solver_type": "bh2"}),
     "uni_pc_bh2": ("UniPCMultistepScheduler", {"solver_type": "bh2"}),
     "deis": ("DEISMultistepScheduler", {}),
     "lcm": ("LCMScheduler", {}),
@@ -37,9 +38,8 @@ FLOW: Mapping[str, _Choice] = {
     "lcm": ("FlowMatchLCMScheduler", {}),
     "dpmpp_2m": (_DPM, {"algorithm_type": "dpmsolver++", "solver_order": 2, **_FLOW_SOLVER}),
     "dpmpp_2m_sde": (_DPM, {"algorithm_type": "sde-dpmsolver++", "solver_order": 2, **_FLOW_SOLVER}),
-    "uni_pc": ("UniPCMultistepScheduler", {"solver_type": "bh1", **_FLOW_SOLVER}),
+    "uni_pc": ("UniPCMultistepScheduler", {"solver_type": "bh2", **_FLOW_SOLVER}),
     "uni_pc_bh2": ("UniPCMultistepScheduler", {"solver_type": "bh2", **_FLOW_SOLVER}),
-    "deis": ("DEISMultistepScheduler", dict(_FLOW_SOLVER)),
 }
 _SPREAD: Mapping[str, Mapping[str, Any]] = {
     "karras": {"use_karras_sigmas": True, "timestep_spacing": "linspace"},

@@ -20,7 +20,10 @@ class Cancelled(SwarmError):
 
 
 class Watch:
-    """What is told between the steps of a run. `clean(latent)` is called only when `wants_clean` says so."""
+    """What is told between the steps of a run. `clean(latent)` is called only when `wants_clean` says so.
+
+    `pipe`: the pipeline that runs; it knows how many steps a picture to start from leaves.
+    """
 
     def __init__(
         self,
@@ -31,6 +34,7 @@ class Watch:
         clean: Callable[[torch.Tensor], None],
     ) -> None:
         self.done = 0
+        self.pipe: Any = None
         self._stepped = stepped
         self._is_cancelled = is_cancelled
         self._wants_clean = wants_clean
@@ -45,7 +49,8 @@ class Watch:
         self.done += 1
         if self._is_cancelled():
             raise Cancelled
-        self._stepped(self.done, max(self.done, len(scheduler.timesteps)))
+        planned = getattr(self.pipe, "_num_timesteps", None) or len(scheduler.timesteps)
+        self._stepped(self.done, max(self.done, planned))
         if self._wants_clean():
             latent = predicted(scheduler, said, sample, result)
             if latent is not None:

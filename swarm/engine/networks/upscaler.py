@@ -1,0 +1,111 @@
+"""Upscalers: a network that makes pictures larger, in tiles that fit into the memory there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from swarm.base.errors import BadInput
+from swarm.engine.device import Device, is_out_of_memory
+from swarm.engine.networks.compact import compact, is_compact
+from swarm.engine.networks.network import Network
+from swarm.engine.networks.rrdb import is_rrdb, rrdb
+from swarm.engine.networks.weights import filled, read_weights
+from swarm.jobs.job import ModelFile
+
+CONTEXT = 32
+"""Pixels around a tile that the network sees and that are cut off again."""
+LARGEST_TILE = 1024
+SMALLEST_TILE = 64
+_BYTES_PER_PIXEL = 64 * 4 * 4
+"""What a pixel of the result takes while it is made: some maps of 64 channels, float32."""
+
+
+class Upscaler:
+    """Makes images `scale` times as large."""
+
+    def __init__(self, net: Any, scale: int, device: Device, dtype: torch.dtype) -> None:
+        self._net = net
+        self.scale = scale
+        self._device = device
+        self._dtype = dtype
+
+    def __call__(self, image: Tensor, tile: int = 0) -> Tensor:
+        """An image (1, 3, H, W), 0 to 1, enlarged, float32 on the CPU. `tile`: the side of tiles, 0 for what fits.
+
+        A tile the memory does not hold is halved. Raises what the network raises when even the smallest is too large.
+        """
+        tile = tile or self._fitting()
+        while True:
+            try:
+                return self._tiled(image, tile)
+            except RuntimeError as error:
+                if not is_out_of_memory(error) or tile <= SMALLEST_TILE:
+                    raise
+            self._device.give_back()
+            tile //= 2
+
+    def _fitting(self) -> int:
+        pixels = self._device.free_memory() // 2 // (_BYTES_PER_PIXEL * self.scale**2)
+        side = int(pixels**0.5) - 2 * CONTEXT
+        return max(SMALLEST_TILE, min(LARGEST_TILE, side))
+
+    def _tiled(self, image: Tensor, tile: int) -> Tensor:
+        height, width = image.shape[-2:]
+        result = torch.empty(1, 3, height * self.scale, width * self.scale)
+        for top, bottom, above, below in _spans(height, tile):
+            for left, right, before, behind in _spans(width, tile):
+                piece = image[:, :3, above:below, before:behind].to(self._device.place, self._dtype)
+                made = self._net(piece).float().cpu()
+                rows, columns = (top - above) * self.scale, (left - before) * self.scale
+                high, wide = (bottom - top) * self.scale, (right - left) * self.scale
+                into = result[..., top * self.scale : bottom * self.scale, left * self.scale : right * self.scale]
+                into.copy_(made[:, :3, rows : rows + high, columns : columns + wide])
+        return result.clamp(0, 1)
+
+
+def _spans(length: int, tile: int) -> Iterator[tuple[int, int, int, int]]:
+    """(begin, end, begin with context, end with context) of each tile along one side."""
+    for begin in range(0, length, tile):
+        end = min(length, begin + tile)
+        yield begin, end, max(0, begin - CONTEXT), min(length, end + CONTEXT)
+
+
+def load(file: ModelFile, device: Device) -> Upscaler:
+    """An upscaler file. Raises BadInput for what is none, or of an architecture nothing installed here knows."""
+    weights = read_weights(file)
+    try:
+        if is_rrdb(weights):
+            net, named = rrdb(weights)
+            return Upscaler(filled(net, named, file, device), net.scale, device, device.compute)
+        if is_compact(weights):
+            small, named = compact(weights)
+            return Upscaler(filled(small, named, file, device), small.scale, device, device.compute)
+    except (KeyError, ValueError, IndexError):
+        raise BadInput(f"The upscaler '{file.name}' lacks some of its layers.") from None
+    return _by_spandrel(file, weights, device)
+
+
+def _by_spandrel(file: ModelFile, weights: Mapping[str, Tensor], device: Device) -> Upscaler:
+    """Any other architecture, where the library that knows them is installed and works."""
+    try:
+        spandrel = import_module("spandrel")
+    except (ImportError, RuntimeError):
+        raise BadInput(
+            f"The upscaler '{file.name}' is neither ESRGAN nor Real-ESRGAN. Other kinds need the extra 'upscalers': "
+            "install it with pip install 'swarm[upscalers]'."
+        ) from None
+    try:
+        found = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(weights))
+    except spandrel.UnsupportedModelError:
+        raise BadInput(f"The file '{file.name}' is no upscaler that is known here.") from None
+    half = device.compute is torch.float32 or (found.supports_half and device.compute is torch.float16)
+    dtype = device.compute if half or found.supports_bfloat16 else torch.float32
+    return Upscaler(found.to(device=device.place, dtype=dtype).eval(), found.scale, device, dtype)
+
+
+UPSCALER = Network(id="upscaler", load=load)

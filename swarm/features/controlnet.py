@@ -1,0 +1,192 @@
+"""ControlNets: networks beside the model that hold it to a guiding picture, in three slots (swarm-t2i 9.9)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from swarm.access.permissions import PARAM_CONTROLNET
+from swarm.base.errors import BadInput
+from swarm.features.controlnet_images import CANNY, DEPTH, DEPTH_FOLDERS, SCRIBBLE, depth, shown
+from swarm.features.controlnet_slots import (
+    AUTO,
+    CONTROLNET_STRENGTH,
+    CONTROLNET_THREE_STRENGTH,
+    CONTROLNET_TWO_STRENGTH,
+    DEPTHS,
+    LINES,
+    NONE,
+    ONE,
+    OPENPOSE,
+    STROKES,
+    THREE,
+    TWO,
+    Slot,
+)  # fmt: skip
+from swarm.features.init_image import INIT_IMAGE
+from swarm.jobs.job import ModelFile
+from swarm.jobs.needs import Files, Found, need
+from swarm.jobs.stage import Control, Stage, StageContext, stage
+from swarm.media.image import Picture, Pixels
+from swarm.params.input import GenerationInput
+from swarm.params.kinds import Boolean
+
+_POSE = "pose"
+_GUESSES = (
+    ("canny", CANNY),
+    ("depth", DEPTH),
+    ("midas", DEPTH),
+    ("sketch", SCRIBBLE),
+    ("scribble", SCRIBBLE),
+    (_POSE, _POSE),
+)
+"""Words in a model's name that tell what it wants to be shown."""
+_UNION_OF = {CANNY: LINES, SCRIBBLE: STROKES, DEPTH: DEPTHS, _POSE: OPENPOSE}
+NO_IMAGE = "Must specify either a ControlNet Image, or Init image. Or turn off ControlNet if not wanted."
+NO_MODEL = "Cannot use ControlNet without a model selected."
+NO_PREPROCESSOR = "Cannot preview a ControlNet preprocessor without any preprocessor enabled."
+
+
+CONTROLNET_PREVIEW_ONLY = Boolean(
+    name="ControlNet Preview Only",
+    description="Answers with the prepared guiding picture instead of a picture made from it.",
+    ignore_if="false",
+    permission=PARAM_CONTROLNET,
+    flags=("controlnet",),
+    visible=False,
+    priority=10.0,
+)
+
+
+def preprocessor_of(input: GenerationInput, slot: Slot) -> str:
+    """How a slot's picture is prepared, `None` for not at all; guessed from the model's name if nothing is said."""
+    said = input.given(slot.preprocessor)
+    if said is not None:
+        return said
+    name = input.get(slot.model).lower()
+    return next((guess for word, guess in _GUESSES if word in name), NONE)
+
+
+def guide_of(input: GenerationInput, slot: Slot) -> Picture:
+    """A slot's picture. Raises BadInput when there is none to fall back on."""
+    fallback = input.given(INIT_IMAGE)
+    first = input.given(ONE.image) or fallback
+    found = input.given(slot.image) or first
+    if found is None:
+        raise BadInput(NO_IMAGE)
+    return found
+
+
+def _annotator(which: str) -> str:
+    return f"annotator:{which}"
+
+
+def _needed(input: GenerationInput, slot: Slot, files: Files) -> dict[str, ModelFile]:
+    """The files that a slot's preprocessor works with. Raises BadInput."""
+    guide_of(input, slot)
+    if preprocessor_of(input, slot) != DEPTH:
+        return {}
+    for place in DEPTH_FOLDERS:
+        found = files.beside(place)
+        if found is not None:
+            return {_annotator(DEPTH): found}
+    raise BadInput(
+        "Finding out depth needs a depth model: put the folder of Depth-Anything-V2-Small-hf (transformers format) "
+        f"into the models folder as '{DEPTH_FOLDERS[0]}', or give a depth picture and set the preprocessor to None."
+    )
+
+
+@need(when=CONTROLNET_STRENGTH)
+def first_preprocessor(input: GenerationInput, model: ModelFile | None, files: Files) -> Found:
+    """What the first slot is prepared with."""
+    return Found(parts={}, files=_needed(input, ONE, files))
+
+
+@need(when=CONTROLNET_TWO_STRENGTH)
+def second_preprocessor(input: GenerationInput, model: ModelFile | None, files: Files) -> Found:
+    """What the second slot is prepared with."""
+    return Found(parts={}, files=_needed(input, TWO, files))
+
+
+@need(when=CONTROLNET_THREE_STRENGTH)
+def third_preprocessor(input: GenerationInput, model: ModelFile | None, files: Files) -> Found:
+    """What the third slot is prepared with."""
+    return Found(parts={}, files=_needed(input, THREE, files))
+
+
+@stage(Stage.START, order=25, when=CONTROLNET_PREVIEW_ONLY)
+def preview_the_guide(context: StageContext) -> None:
+    """Answer with what the first ControlNet would be shown."""
+    if not context.input.get(CONTROLNET_PREVIEW_ONLY) or not context.input.has(CONTROLNET_STRENGTH):
+        return
+    if preprocessor_of(context.input, ONE) == NONE:
+        raise BadInput(NO_PREPROCESSOR)
+    hint = _hint(context, ONE)
+    levels = (hint[0].permute(1, 2, 0) * 255.0).round().byte().cpu().contiguous().numpy()
+    height, width, _ = levels.shape
+    context.result = Pixels(width=width, height=height, mode="RGB", data=levels.tobytes())
+
+
+@stage(Stage.START, order=50, when=CONTROLNET_STRENGTH)
+def control_first(context: StageContext) -> None:
+    """Hold the walk to the first guiding picture."""
+    _control(context, ONE)
+
+
+@stage(Stage.START, order=51, when=CONTROLNET_TWO_STRENGTH)
+def control_second(context: StageContext) -> None:
+    """Hold the walk to the second guiding picture."""
+    _control(context, TWO)
+
+
+@stage(Stage.START, order=52, when=CONTROLNET_THREE_STRENGTH)
+def control_third(context: StageContext) -> None:
+    """Hold the walk to the third guiding picture."""
+    _control(context, THREE)
+
+
+def _control(context: StageContext, slot: Slot) -> None:
+    """Of the walks of a picture only the first is held to it."""
+    if context.result is not None or context.of.name != "base":
+        return
+    input = context.input
+    file = context.files.get(slot.model.id)
+    if file is None:
+        raise BadInput(NO_MODEL)
+    guide_of(input, slot)
+    if input.get(slot.strength) == 0:
+        return
+    context.tools.check_control(file)
+    control = Control(
+        file=file,
+        hint=_hint(context, slot),
+        strength=input.get(slot.strength),
+        start=input.get(slot.start),
+        end=input.get(slot.end),
+        mode=_union_mode(input, slot),
+    )
+    context.controls = [*context.controls, control]
+
+
+def _union_mode(input: GenerationInput, slot: Slot) -> str:
+    said = input.get(slot.union)
+    return _UNION_OF.get(preprocessor_of(input, slot), LINES) if said == AUTO else said
+
+
+def _hint(context: StageContext, slot: Slot) -> Any:
+    """A slot's picture as its net is shown it: (1, 3, H, W), 0 to 1."""
+    picture = guide_of(context.input, slot)
+    image = context.tools.image(picture, width=context.width, height=context.height)
+    preprocessor = preprocessor_of(context.input, slot)
+    if preprocessor == NONE:
+        return image
+    if preprocessor == _POSE:
+        raise BadInput(
+            "This server cannot find poses in pictures. Give a picture of the pose itself and set ControlNet "
+            "Preprocessor to None."
+        )
+    if preprocessor != DEPTH:
+        return shown(image, preprocessor)
+    folder = context.files.get(_annotator(DEPTH))
+    if folder is None:
+        raise BadInput(f"Finding out depth needs a depth model in the models folder at '{DEPTH_FOLDERS[0]}'.")
+    return depth(image, folder.path)

@@ -1,0 +1,157 @@
+"""IP-Adapters: the prompt's pictures say beside the words what is to be drawn (swarm-t2i 9.10)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from swarm.base.errors import BadInput
+from swarm.features.groups import IMAGE_PROMPTING_GROUP
+from swarm.features.prompt_images import PROMPT_IMAGES
+from swarm.jobs.job import ModelFile
+from swarm.jobs.needs import Files, Found, need
+from swarm.jobs.stage import Conditioning, Stage, StageContext, stage
+from swarm.params.input import GenerationInput
+from swarm.params.kinds import Decimal, Dropdown, fixed
+
+NONE = "None"
+LIGHT, STANDARD, VIT_G = "LIGHT - SD1.5 only (low strength)", "STANDARD (medium strength)", "VIT-G (medium strength)"
+PLUS, FACE, FULL = "PLUS (high strength)", "PLUS FACE (portraits)", "FULL FACE - SD1.5 only (portraits stronger)"
+_PARAMS: dict[str, Any] = {"group": IMAGE_PROMPTING_GROUP, "flags": ("ipadapter",)}
+_SLIDER: dict[str, Any] = {"step": 0.05, "view_type": "slider", "depends_on": "useipadapter", **_PARAMS}
+
+USE_IP_ADAPTER = Dropdown(
+    name="Use IP-Adapter",
+    description="The IP-Adapter through which the prompt's pictures are seen.",
+    default=NONE,
+    values=fixed(NONE, LIGHT, STANDARD, VIT_G, PLUS, FACE, FULL),
+    ignore_if=NONE,
+    priority=15.0,
+    **_PARAMS,
+)
+IP_ADAPTER_WEIGHT = Decimal(
+    name="IP-Adapter Weight",
+    description="How loud the pictures are beside the words.",
+    default=1.0,
+    min=-1,
+    max=3,
+    ignore_if="1",
+    priority=16.0,
+    **_SLIDER,
+)
+IP_ADAPTER_START = Decimal(
+    name="IP-Adapter Start",
+    description="The share of the steps after which the pictures are begun to be heard.",
+    default=0.0,
+    min=0,
+    max=1,
+    ignore_if="0",
+    examples=("0", "0.2", "0.5"),
+    priority=17.0,
+    advanced=True,
+    **_SLIDER,
+)
+IP_ADAPTER_END = Decimal(
+    name="IP-Adapter End",
+    description="The share of the steps after which the pictures are no longer heard.",
+    default=1.0,
+    min=0,
+    max=1,
+    ignore_if="1",
+    examples=("1", "0.8", "0.5"),
+    priority=18.0,
+    advanced=True,
+    **_SLIDER,
+)
+
+ADAPTER_FILE, ENCODER_FILE = "ip_adapter", "ip_adapter_eyes"
+"""In `Job.files`."""
+BAD_RANGE = "IP-Adapter Start must be less than IP-Adapter End."
+FOLDER = "ipadapter"
+_IN_EXTRA = "image_words"
+_EYES_H = ("CLIP-ViT-H-14-laion2B-s32B-b79K", "clip_vision_h", "image_encoder_sd15")
+_EYES_G = ("CLIP-ViT-bigG-14-laion2B-39B-b160k", "clip_vision_g", "image_encoder_sdxl")
+_SD1, _XL = "stable-diffusion-v1", "stable-diffusion-xl-v1"
+_FILES = {
+    (_SD1, LIGHT): ("ip-adapter_sd15_light", _EYES_H),
+    (_SD1, STANDARD): ("ip-adapter_sd15", _EYES_H),
+    (_SD1, VIT_G): ("ip-adapter_sd15_vit-G", _EYES_G),
+    (_SD1, PLUS): ("ip-adapter-plus_sd15", _EYES_H),
+    (_SD1, FACE): ("ip-adapter-plus-face_sd15", _EYES_H),
+    (_SD1, FULL): ("ip-adapter-full-face_sd15", _EYES_H),
+    (_XL, STANDARD): ("ip-adapter_sdxl_vit-h", _EYES_H),
+    (_XL, VIT_G): ("ip-adapter_sdxl", _EYES_G),
+    (_XL, PLUS): ("ip-adapter-plus_sdxl_vit-h", _EYES_H),
+    (_XL, FACE): ("ip-adapter-plus-face_sdxl_vit-h", _EYES_H),
+}
+"""Files of h94/IP-Adapter and their image encoders, by family and preset."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ImageWords:
+    """What pictures say to an adapter's layers: `tokens` (1, n, width), `weight` loud."""
+
+    file: ModelFile
+    tokens: Any
+    weight: float
+
+
+def words_in(told: Conditioning) -> ImageWords | None:
+    """The image words of a conditioning."""
+    return next((value for name, value in told.extra.items() if name.startswith(_IN_EXTRA)), None)
+
+
+@need(when=USE_IP_ADAPTER)
+def ip_adapter_files(input: GenerationInput, model: ModelFile | None, files: Files) -> Found:
+    """The adapter and the image encoder it was trained with."""
+    if not input.get(PROMPT_IMAGES) or model is None:
+        return Found(parts={}, files={})
+    preset, family = input.get(USE_IP_ADAPTER), files.architecture(model)
+    known = next((one for one in (_SD1, _XL) if family is not None and family.compat.id.startswith(one)), None)
+    if known is None or (known, preset) not in _FILES:
+        named = "this kind of model" if family is None else f"{family.name} models"
+        raise BadInput(f"There is no IP-Adapter '{preset}' for {named}. Choose another one, or None.")
+    name, encoders = _FILES[known, preset]
+    adapter = files.beside(f"{FOLDER}/{name}.safetensors")
+    if adapter is None:
+        raise BadInput(
+            f"The IP-Adapter '{preset}' needs the file '{name}.safetensors' (of h94/IP-Adapter) in the models folder "
+            f"'{FOLDER}'."
+        )
+    eyes = next((found for one in encoders if (found := files.find("ClipVision", one)) is not None), None)
+    if eyes is None:
+        raise BadInput(
+            f"The IP-Adapter '{preset}' needs the image encoder '{encoders[0]}.safetensors' in the models folder "
+            "'clip_vision'."
+        )
+    return Found(parts={}, files={ADAPTER_FILE: adapter, ENCODER_FILE: eyes})
+
+
+@stage(Stage.ENCODE, order=60, when=USE_IP_ADAPTER)
+def hear_prompt_images(context: StageContext) -> None:
+    """The prompt's pictures beside its words, and no picture beside the negative prompt's."""
+    input = context.input
+    pictures, weight = input.get(PROMPT_IMAGES), input.get(IP_ADAPTER_WEIGHT)
+    start, end = input.get(IP_ADAPTER_START), input.get(IP_ADAPTER_END)
+    if start >= end:
+        raise BadInput(BAD_RANGE)
+    file, eyes = context.files.get(ADAPTER_FILE), context.files.get(ENCODER_FILE)
+    if not pictures or weight == 0 or file is None or eyes is None:
+        return
+    some, none = context.tools.image_words(file, eyes, pictures)
+    loud = ImageWords(file=file, tokens=some, weight=weight)
+    silent = ImageWords(file=file, tokens=none, weight=weight)
+    context.positive = [part for one in context.positive for part in _between(one, loud, start, end)]
+    context.negative = [part for one in context.negative for part in _between(one, silent, start, end)]
+
+
+def _between(told: Conditioning, words: ImageWords, start: float, end: float) -> list[Conditioning]:
+    """A conditioning that hears the words from `start` to `end`, and is as it was before and after."""
+    # Only rows with the same adapter and as many words can share a call, which the name sees to.
+    name = f"{_IN_EXTRA} {words.file.path} {words.tokens.shape[1]}"
+    parts = [
+        replace(told, end=min(told.end, start)),
+        replace(told, extra={**told.extra, name: words}, start=max(told.start, start), end=min(told.end, end)),
+        replace(told, start=max(told.start, end)),
+    ]
+    return [part for part in parts if part.start < part.end]
