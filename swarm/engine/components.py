@@ -21,6 +21,7 @@ from swarm.engine.device import Device
 from swarm.engine.residency import Residency
 from swarm.jobs.job import ModelFile
 from swarm.jobs.stage import Conditioning, Control
+from swarm.media.image import Picture
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -199,6 +200,12 @@ class Components:
         return self.prediction == "flow"
 
 
+ImageWordsOf: TypeAlias = Callable[
+    [ModelFile, ModelFile, Sequence[Picture], Any, Device], tuple[torch.Tensor, torch.Tensor]
+]
+StyleWordsOf: TypeAlias = Callable[[ModelFile, ModelFile, Sequence[Picture], int, Device], torch.Tensor]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Adapter:
     """How the engine runs one kind of denoiser; `Architecture.adapter` names it by id.
@@ -214,6 +221,8 @@ class Adapter:
     what it has seen.
     `check_control(file, denoiser)`: raises BadInput for a file that is no ControlNet of such denoisers; None where the
     family takes no ControlNets.
+    `image_words(adapter, encoder, pictures, denoiser, device)`: see StageTools; None where there are no IP-Adapters.
+    `style_words(style, encoder, pictures, width, device)`: see StageTools; None where there are no style models.
     `row_width(denoiser)`: channels of the widest map of one row, for the memory estimate.
     """
 
@@ -228,6 +237,8 @@ class Adapter:
     variants: Mapping[str, Callable[[Any], AbstractContextManager[Any]]] = field(default_factory=dict)
     row_width: Callable[[torch.nn.Module], int] = lambda _module: 320
     check_control: Callable[[ModelFile, torch.nn.Module], None] | None = None
+    image_words: ImageWordsOf | None = None
+    style_words: StyleWordsOf | None = None
 
 
 def same_lengths(rows: Sequence[Row]) -> list[list[int]]:

@@ -21,6 +21,7 @@ from swarm.engine.shapes import count
 from swarm.jobs.job import ModelFile
 from swarm.media.image import Picture
 
+Colour = tuple[float, float, float]
 _MEAN, _SPREAD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 _HEADS = 16
 """Of CLIP L, H and bigG alike."""
@@ -78,16 +79,18 @@ def seen(model: Any, pixels: torch.Tensor) -> Sight:
     return Sight(out.image_embeds, out.hidden_states[-2])
 
 
-def prepared(pictures: Sequence[Picture], side: int) -> torch.Tensor:
-    """Pictures as CLIP was trained on them: their middle, scaled to a square: (n, 3, side, side). Raises BadInput."""
-    return torch.cat([_prepared(picture, side) for picture in pictures])
+def prepared(pictures: Sequence[Picture], side: int, *, mean: Colour = _MEAN, spread: Colour = _SPREAD) -> torch.Tensor:
+    """Pictures as an encoder was trained on them, CLIP unless told otherwise: their middle, scaled to a square, less
+    the mean, by the spread: (n, 3, side, side). Raises BadInput."""
+    squares = torch.cat([_square(picture, side) for picture in pictures])
+    return (squares - torch.tensor(mean)[:, None, None]) / torch.tensor(spread)[:, None, None]
 
 
-def _prepared(picture: Picture, side: int) -> torch.Tensor:
+def _square(picture: Picture, side: int) -> torch.Tensor:
     try:
         with Image.open(io.BytesIO(picture.data)) as opened:
             image = ImageOps.fit(opened.convert("RGB"), (side, side), Image.Resampling.BICUBIC)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadInput(f"A prompt image cannot be read: {error}") from None
     levels = torch.from_numpy(np.array(image, dtype=np.float32) / 255.0)
-    return ((levels - torch.tensor(_MEAN)) / torch.tensor(_SPREAD)).permute(2, 0, 1)[None]
+    return levels.permute(2, 0, 1)[None]

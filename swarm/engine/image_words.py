@@ -133,13 +133,19 @@ class ImageWordMaker:
         return self._made[key]
 
 
+def summary(encoder: ModelFile, pictures: Sequence[Picture], device: Device) -> torch.Tensor:
+    """What an image encoder says of pictures in all, added up: (1, projection). Raises BadInput."""
+    eyes = load_image_encoder(encoder, device)
+    return seen(eyes, prepared(pictures, int(eyes.config.image_size))).summary.float().sum(dim=0, keepdim=True)
+
+
 def _words(
     adapter: ModelFile, encoder: ModelFile, pictures: Sequence[Picture], unet: Any, device: Device
 ) -> tuple[torch.Tensor, torch.Tensor]:
     checkpoint = Checkpoint(adapter.path)
     _read_layers(adapter, unet, device)
     state = {name: tensor.to(device.compute) for name, tensor in checkpoint.tensors_below("image_proj.")}
-    if not any(name in state for name in (_SINGLE, _FULL, _PLUS)) or "norm.weight" in state and _SINGLE not in state:
+    if not any(name in state for name in (_SINGLE, _FULL, _PLUS)):
         raise BadInput(f"The file '{adapter.name}' is no IP-Adapter that this server can use (FaceID models are not).")
     reader = unet._convert_ip_adapter_image_proj_to_diffusers(state).to(device=device.place, dtype=device.compute)
     eyes = load_image_encoder(encoder, device)
@@ -157,5 +163,3 @@ def _words(
         ) from None
     one, other = (each.reshape(1, -1, each.shape[-1]).float() for each in words)
     return one, other
-
-

@@ -39,6 +39,7 @@ class LiveJob:
         """Picture `index` has `done` steps behind it."""
         if done > self._steps[index]:
             self._steps[index] = done
+            self._totals[index] = max(self._totals[index], done)
             overall, current = self._fractions(index)
             self.tell(StepDone(done=sum(self._steps), total=sum(self._totals), overall=overall, current=current))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from PIL import Image
@@ -27,13 +27,14 @@ from swarm.engine.whole.previews import Shown
 from swarm.engine.whole.results import result_of
 from swarm.engine.whole.schedulers import scheduler_for
 from swarm.engine.whole.shells import shell_for
+from swarm.engine.whole.singles import load_single
 from swarm.engine.whole.watching import Cancelled, Watch, watched
 from swarm.engine.whole.wish import Wish, base_wish, wish_of
 from swarm.features.core import STEPS
 from swarm.features.image_to_video import VIDEO_MODEL, filming_pass
 from swarm.features.refiner import OUTPUT_INTERMEDIATE_IMAGES
 from swarm.features.resolution import HEIGHT, WIDTH
-from swarm.features.video import finished_clip
+from swarm.features.video import ANIMATE, VIDEO_PREVIEW_TYPE, finished_clip
 from swarm.jobs.acts import Film
 from swarm.jobs.events import LoadingModel
 from swarm.jobs.job import LoraUse, ModelFile
@@ -43,14 +44,26 @@ from swarm.media.image import Picture, Pixels, from_pillow, to_pillow
 
 __all__ = ["Cancelled", "WholePipelines"]
 
+Parts: TypeAlias = Mapping[str, ModelFile]
+FilesKey: TypeAlias = tuple[tuple[str, str, str], ...]
+
+_ROOM_FOR_BOTH = 0.3
+"""The share of the device's memory that must be free for a whole pipeline to stay beside other models."""
+
 _NO_SUCH_SCHEDULE = "does not support custom"
+
+
+def files_key(file: ModelFile, parts: Parts) -> FilesKey:
+    """Equal keys are the same files, unchanged."""
+    others = ((slot, str(part.path), part.stamp) for slot, part in sorted(parts.items()))
+    return (("", str(file.path), file.stamp), *others)
 
 
 @dataclass(kw_only=True, eq=False)
 class Held:
     """A loaded pipeline. `loras`: what is in its weights now. `shown`: its previews, made when first wanted."""
 
-    file: ModelFile
+    key: FilesKey
     pipe: Any
     takes_turns: bool
     loras: Key = ()
@@ -59,12 +72,13 @@ class Held:
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """Whom a run tells what. `preview` is called when `wants_preview` says so."""
+    """Whom a run tells what. `preview` is called when `wants_preview` says so; `preview_type`: how clips are shown."""
 
     stepped: Callable[[int, int], None]
     is_cancelled: Callable[[], bool]
     wants_preview: Callable[[], bool]
     preview: Callable[[Picture], None]
+    preview_type: str = ANIMATE
 
 
 class WholePipelines:
@@ -82,8 +96,8 @@ class WholePipelines:
         self._make_room = make_room
         self._held: Held | None = None
 
-    def is_ready(self, file: ModelFile) -> bool:
-        return self._held is not None and self._held.file == file
+    def is_ready(self, file: ModelFile, parts: Parts) -> bool:
+        return self._held is not None and self._held.key == files_key(file, parts)
 
     def drop(self) -> bool:
         """Unload; True if there was something."""
@@ -91,9 +105,14 @@ class WholePipelines:
         self._device.give_back()
         return held is not None
 
-    def ready(self, file: ModelFile) -> Any:
-        """The pipeline of a folder. Raises BadInput when diffusers cannot load it, Refused when it is too large."""
-        return self._ready(file).pipe
+    def step_aside(self) -> None:
+        """Something else is about to be loaded: unload, unless there is room for both."""
+        if self._held is not None and self._device.free_memory() < self._device.memory * _ROOM_FOR_BOTH:
+            self.drop()
+
+    def ready(self, file: ModelFile, parts: Parts) -> Any:
+        """A model's pipeline. Raises BadInput when diffusers cannot load it, Refused when it is too large."""
+        return self._ready(file, parts).pipe
 
     def run(self, live: LiveJob, is_cancelled: Callable[[], bool]) -> None:
         """Make all pictures of a job. Raises Cancelled, UserError, or what the pipeline raises."""
@@ -106,9 +125,10 @@ class WholePipelines:
                 is_cancelled=is_cancelled,
                 wants_preview=lambda index=index: live.wants_preview(index),  # type: ignore[misc]
                 preview=lambda picture, index=index: live.preview(index, picture),  # type: ignore[misc]
+                preview_type=job.input.get(VIDEO_PREVIEW_TYPE),
             )
             loras = tuple(use for use in job.loras if use.section in BASE_SECTIONS)
-            result = self.make(model_of(job), wish, loras, told)
+            result = self.make(model_of(job), job.parts, wish, loras, told)
             if isinstance(result, Pixels) and job.input.has(VIDEO_MODEL):
                 of = filming_pass(base_pass(job, index, ()), job, result.width, result.height)
                 steps = wish.steps
@@ -125,6 +145,7 @@ class WholePipelines:
             is_cancelled=lambda: id in self._cancelled,
             wants_preview=lambda: live.wants_preview(shot.index),
             preview=lambda picture: live.preview(shot.index, picture),
+            preview_type=ask.of.input.get(VIDEO_PREVIEW_TYPE),
         )
         pixels = as_pixels(ask.image[:, :3])[0]
         if not live.is_done:
@@ -138,19 +159,21 @@ class WholePipelines:
     def _filmed(self, of: Pass, first: Pixels, told: Told) -> Pixels | Clip:
         size = of.input.get(WIDTH), of.input.get(HEIGHT)
         image = to_pillow(first).convert("RGB").resize(size, Image.Resampling.LANCZOS)
-        return self.make(of.model, wish_of(of.input, of.seed, image=image), of.loras, told)
+        return self.make(of.model, of.parts, wish_of(of.input, of.seed, image=image), of.loras, told)
 
-    def make(self, file: ModelFile, wish: Wish, loras: tuple[LoraUse, ...], told: Told) -> Pixels | Clip:
+    def make(self, file: ModelFile, parts: Parts, wish: Wish, loras: tuple[LoraUse, ...], told: Told) -> Pixels | Clip:
         """One picture or clip. Raises Cancelled, UserError, or what the pipeline raises."""
         if told.is_cancelled():
             raise Cancelled
         if wish.image is not None and wish.creativity == 0:
             return from_pillow(wish.image)
-        held = self._ready(file)
+        held = self._ready(file, parts)
         self._with_loras(held, loras)
         watch = self._watch(held, told)
         shell = shell_for(
-            held.pipe, wish, lambda own: watched(scheduler_for(own, wish.sampler, wish.schedule), watch.watch)
+            held.pipe,
+            wish,
+            lambda own: watched(scheduler_for(own, wish.sampler, wish.schedule, wish.shift), watch.watch),
         )
         watch.watch.pipe = watch.pipe = shell
         watch.given = arguments_for(shell, wish)
@@ -168,18 +191,21 @@ class WholePipelines:
         result = result_of(output, wish.fps)
         return finished_clip(result, wish.input) if isinstance(result, Clip) else result
 
-    def _ready(self, file: ModelFile) -> Held:
-        if self._held is not None and self._held.file == file:
+    def _ready(self, file: ModelFile, parts: Parts) -> Held:
+        key = files_key(file, parts)
+        if self._held is not None and self._held.key == key:
             return self._held
         self.drop()
         dtype = torch.bfloat16 if self._device.is_cuda else torch.float32
-        parts = weight_bytes(file.path, dtype)
-        if sum(parts.values()) * ROOM_TO_WORK > self._device.free_memory():
+        sizes = weight_bytes(file.path, dtype)
+        for slot, part in parts.items():
+            sizes[slot] = sum(weight_bytes(part.path, dtype).values())
+        if sum(sizes.values()) * ROOM_TO_WORK > self._device.free_memory():
             self._make_room()
-        takes_turns = refuse_too_big(file.name, parts, self._device)
-        pipe = load_folder(file.path, dtype)
+        takes_turns = refuse_too_big(file.name, sizes, self._device)
+        pipe = load_folder(file.path, dtype) if file.path.is_dir() else load_single(file, parts, dtype)
         settle_pipeline(pipe, self._device, takes_turns=takes_turns)
-        self._held = Held(file=file, pipe=pipe, takes_turns=takes_turns)
+        self._held = Held(key=key, pipe=pipe, takes_turns=takes_turns)
         return self._held
 
     def _with_loras(self, held: Held, uses: tuple[LoraUse, ...]) -> None:
@@ -200,7 +226,7 @@ class WholePipelines:
         def clean(latent: torch.Tensor) -> None:
             if held.shown is None:
                 held.shown = Shown(held.pipe)
-            picture = held.shown.picture(watching.pipe, latent, watching.given)
+            picture = held.shown.picture(watching.pipe, latent, watching.given, how=told.preview_type)
             if picture is not None:
                 told.preview(picture)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -12,6 +12,7 @@ from swarm.base.errors import BadInput
 from swarm.engine.components import Components
 from swarm.engine.decode import as_tensor, encode, noisy, opened
 from swarm.engine.device import Device
+from swarm.engine.image_words import summary
 from swarm.engine.prompts import text_options
 from swarm.jobs.job import ModelFile
 from swarm.jobs.stage import Conditioning, Pass
@@ -72,9 +73,24 @@ class Tools:
     def check_control(self, file: ModelFile) -> None:
         check = self._components.adapter.check_control
         if check is None:
-            name = self._components.architecture.name
-            raise BadInput(f"ControlNets cannot be used with {name} models on this server.")
+            raise BadInput(f"ControlNets cannot be used with {self.architecture.name} models on this server.")
         check(file, self._components.denoiser)
+
+    def image_words(self, adapter: ModelFile, encoder: ModelFile, pictures: Sequence[Picture]) -> tuple[Any, Any]:
+        make = self._components.adapter.image_words
+        if make is None:
+            raise BadInput(f"IP-Adapters cannot be used with {self.architecture.name} models on this server.")
+        return make(adapter, encoder, pictures, self._components.denoiser, self._device)
+
+    def image_summary(self, encoder: ModelFile, pictures: Sequence[Picture]) -> torch.Tensor:
+        return summary(encoder, pictures, self._device)
+
+    def style_words(self, style: ModelFile, encoder: ModelFile, pictures: Sequence[Picture]) -> torch.Tensor:
+        make = self._components.adapter.style_words
+        if make is None:
+            raise BadInput(f"Style models cannot be used with {self.architecture.name} models. They are for Flux.1.")
+        width: Any = self._components.denoiser.config.joint_attention_dim  # type: ignore[union-attr]
+        return make(style, encoder, pictures, int(width), self._device)
 
     def has_variant(self, variant: str) -> bool:
         return variant in self._components.adapter.variants

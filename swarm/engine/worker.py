@@ -59,6 +59,8 @@ class Worker:
             return True
         work = self._batcher.next_work()
         if work is not None:
+            if work.name == "load" and not self._whole_jobs:
+                self._whole.step_aside()
             self._perform(work)
         return work is not None
 
@@ -93,7 +95,9 @@ class Worker:
             self._fail(job.id, error)
             return
         live = LiveJob(job, self._mailbox.outbox.put, self._clock)
-        if not (self._models.is_loaded(file_key(file, job.parts)) if batched else self._whole.is_ready(file)):
+        if not (
+            self._models.is_loaded(file_key(file, job.parts)) if batched else self._whole.is_ready(file, job.parts)
+        ):
             live.tell(LoadingModel(name=file.name))
         if batched:
             self._batcher.add(live)
@@ -150,7 +154,7 @@ class Worker:
             if self._models.runs_batched(model):
                 self._models.loaded(model, dict(model.companions))
             else:
-                self._whole.ready(model)
+                self._whole.ready(model, dict(model.companions))
         except Exception as error:
             kind, sentence = _explained(error)
             if kind == "failed":

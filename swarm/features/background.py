@@ -15,7 +15,8 @@ from swarm.params.kinds import Boolean
 
 REMOVE_BACKGROUND = Boolean(
     name="Remove Background",
-    description="Makes everything transparent but what stands in front. Formats without transparency show it black.",
+    description="Makes everything transparent but what stands in front. JPG files, which "
+    "cannot be transparent, keep the background.",
     ignore_if="false",
     group=ADVANCED_SAMPLING_GROUP,
     priority=-2.0,

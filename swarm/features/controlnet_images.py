@@ -72,7 +72,7 @@ def depth(image: Any, folder: Any) -> Any:
         found = model(**processor(images=pixels, return_tensors="pt")).predicted_depth[:, None].float()
     found = _sized(found, *image.shape[-2:])
     low, high = found.min(), found.max()
-    return ((found - low) / (high - low).clamp(min=1e-6)).expand(1, 3, -1, -1)
+    return ((found - low) / (high - low).clamp(min=1e-12)).expand(1, 3, -1, -1)
 
 
 def _sized(image: Any, height: int, width: int) -> Any:

@@ -35,6 +35,9 @@ _OBSCURE: dict[str, Any] = {
     "toggleable": True,
 }
 IMAGE_ASPECT, MODEL_PREFERRED, IMAGE_SIZE = "Image Aspect, Model Res", "Model Preferred", "Image"
+PARTS = "videomodel:"
+"""What the names of the video model's companions begin with in `Job.files`."""
+
 SEED_OFFSET = 42
 """The clip's noise comes from the picture's seed plus this (swarm-t2i 9.2)."""
 
@@ -48,6 +51,28 @@ VIDEO_MODEL = Model(
     description="An image-to-video model, which turns the finished picture into a video.",
     subtype="Stable-Diffusion",
     priority=1.0,
+    **_PARAMS,
+)
+VIDEO_SWAP_MODEL = Model(
+    name="Video Swap Model",
+    description="The second half of a video model that comes in two: it takes over part of the way, at low noise.",
+    subtype="Stable-Diffusion",
+    priority=1.5,
+    advanced=True,
+    toggleable=True,
+    **_PARAMS,
+)
+VIDEO_SWAP_PERCENT = Decimal(
+    name="Video Swap Percent",
+    description="The share of the video's steps that the swap model gets.",
+    default=0.5,
+    min=0,
+    max=1,
+    step=0.05,
+    priority=1.7,
+    view_type="slider",
+    advanced=True,
+    depends_on="videoswapmodel",
     **_PARAMS,
 )
 VIDEO_FRAMES = Integer(
@@ -149,11 +174,13 @@ def make_video(making: Making) -> Asking:
 def filming_pass(base: Pass, job: Job, width: int, height: int) -> Pass:
     """The clip that begins with a picture of this size. Raises BadInput when the video model is not there."""
     model = job.files[VIDEO_MODEL.id]
+    parts = {slot.removeprefix(PARTS): part for slot, part in job.files.items() if slot.startswith(PARTS)}
     return Pass(
         input=_input(job.input, *video_size(job.input, model, width, height)),
         model=model,
         seed=base.seed + SEED_OFFSET,
         loras=tuple(use for use in job.loras if use.section in SECTIONS),
+        parts=parts,
         files=job.files,
         name="video",
     )

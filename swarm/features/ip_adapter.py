@@ -107,7 +107,7 @@ def ip_adapter_files(input: GenerationInput, model: ModelFile | None, files: Fil
     if not input.get(PROMPT_IMAGES) or model is None:
         return Found(parts={}, files={})
     preset, family = input.get(USE_IP_ADAPTER), files.architecture(model)
-    known = next((one for one in (_SD1, _XL) if family is not None and family.compat.id.startswith(one)), None)
+    known = next((one for one in (_SD1, _XL) if family is not None and family.compat.id == one), None)
     if known is None or (known, preset) not in _FILES:
         named = "this kind of model" if family is None else f"{family.name} models"
         raise BadInput(f"There is no IP-Adapter '{preset}' for {named}. Choose another one, or None.")
@@ -129,14 +129,14 @@ def ip_adapter_files(input: GenerationInput, model: ModelFile | None, files: Fil
 
 @stage(Stage.ENCODE, order=60, when=USE_IP_ADAPTER)
 def hear_prompt_images(context: StageContext) -> None:
-    """The prompt's pictures beside its words, and no picture beside the negative prompt's."""
+    """The prompt's pictures beside its words, and no picture beside the negative prompt's; in the first walk only."""
     input = context.input
     pictures, weight = input.get(PROMPT_IMAGES), input.get(IP_ADAPTER_WEIGHT)
     start, end = input.get(IP_ADAPTER_START), input.get(IP_ADAPTER_END)
     if start >= end:
         raise BadInput(BAD_RANGE)
     file, eyes = context.files.get(ADAPTER_FILE), context.files.get(ENCODER_FILE)
-    if not pictures or weight == 0 or file is None or eyes is None:
+    if not pictures or weight == 0 or file is None or eyes is None or context.of.name != "base":
         return
     some, none = context.tools.image_words(file, eyes, pictures)
     loud = ImageWords(file=file, tokens=some, weight=weight)

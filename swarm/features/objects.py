@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any
 
 from swarm.features.core import NEGATIVE_PROMPT, PROMPT, STEPS
 from swarm.features.mask_images import Box, as_pixels, pasted, working_size
 from swarm.features.object_params import OBJECT_CLEANUP, OBJECT_MODEL, objects_of
-from swarm.features.redraw import from_picture, redrawn
+from swarm.features.redraw import from_picture, redrawn, without_controls
 from swarm.features.refiner import OUTPUT_INTERMEDIATE_IMAGES, begins_at
 from swarm.jobs.acts import Ask, Asking, Making, Sample, act
 from swarm.jobs.stage import Pass
@@ -20,7 +19,6 @@ from swarm.prompt.sections import Region, Section, split_sections
 
 MARGIN = 0.05
 """How much of the picture's sides is seen around an object, on each side of it."""
-_CONTROLS = "controlnet"
 
 
 def _object_steps(input: GenerationInput, region: Region) -> int:
@@ -104,12 +102,6 @@ def object_pass(making: Making, region: Region, number: int) -> Pass:
         files=job.files,
         name="object",
     )
-
-
-def without_controls(input: GenerationInput) -> GenerationInput:
-    """The request without what shapes the whole picture by another one."""
-    kept = {id: value for id, value in input.values.items() if not id.startswith(_CONTROLS)}
-    return replace(input, values=MappingProxyType(kept))
 
 
 def _clean_up(making: Making, image: Any, share: float) -> Asking:

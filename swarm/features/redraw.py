@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from swarm.features.init_image import (
@@ -20,6 +22,8 @@ from swarm.jobs.acts import Ask, Decode, Sample
 from swarm.jobs.stage import Pass
 from swarm.media.image import Pixels
 from swarm.params.input import GenerationInput
+
+_CONTROLS = "controlnet"
 
 
 def redrawn(
@@ -54,3 +58,9 @@ def from_picture(input: GenerationInput, image: Any, creativity: float) -> Gener
         VARIATION_SEED_STRENGTH,
     )
     return plain.having(INIT_IMAGE, as_picture(image)).having(INIT_IMAGE_CREATIVITY, creativity)
+
+
+def without_controls(input: GenerationInput) -> GenerationInput:
+    """The request without what shapes the whole picture by another one."""
+    kept = {id: value for id, value in input.values.items() if not id.startswith(_CONTROLS)}
+    return replace(input, values=MappingProxyType(kept))

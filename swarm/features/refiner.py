@@ -12,10 +12,13 @@ from swarm.features.core import CFG_SCALE, NEGATIVE_PROMPT, PROMPT, STEPS
 from swarm.features.groups import REFINE_UPSCALE_GROUP, REFINER_PARAM_OVERRIDES_GROUP, SWARM_INTERNAL_GROUP
 from swarm.features.init_image import INIT_IMAGE, INIT_IMAGE_CREATIVITY
 from swarm.features.mask import MASK_IMAGE
+from swarm.features.mask_images import as_pixels
 from swarm.features.object_params import OBJECT_CLEANUP, has_objects
+from swarm.features.redraw import without_controls
 from swarm.features.resize import LATENT_METHODS, METHODS, scaled, scaled_latent
 from swarm.features.resolution import HEIGHT, WIDTH
 from swarm.features.sampling import END_STEPS_EARLY, SAMPLER, SCHEDULER
+from swarm.features.tiles import USUAL_TILE, sampled_in_tiles, tile_count
 from swarm.features.upscalers import PREFIX, UPSCALER, find_upscaler, upscaled_by_model, upscaler_options
 from swarm.features.variation import VARIATION_SEED_STRENGTH
 from swarm.jobs.acts import Asking, Decode, Encode, Making, Sample, act
@@ -90,6 +93,13 @@ REFINER_UPSCALE_METHOD = Dropdown(
     priority=-1.0,
     flags=("comfyui",),
     depends_on="refinerupscale",
+)
+REFINER_DO_TILING = Boolean(
+    name="Refiner Do Tiling",
+    description="Refines in tiles of the size the model likes, for pictures far larger than that.",
+    ignore_if="false",
+    priority=5.0,
+    **_PARAMS,
 )
 REFINER_MODEL = Model(
     name="Refiner Model",
@@ -218,7 +228,11 @@ def _extra_steps(input: GenerationInput) -> int:
     if share is None:
         return 0
     handed = 0 if method_of(input) == "PostApply" else begins_at(input.get(STEPS), share) - input.get(STEPS)
-    return steps - begins_at(steps, share) + handed
+    taken = steps - begins_at(steps, share)
+    if input.get(REFINER_DO_TILING):
+        taken *= tile_count(upscaled(input.get(WIDTH), input), USUAL_TILE)
+        taken *= tile_count(upscaled(input.get(HEIGHT), input), USUAL_TILE)
+    return taken + handed
 
 
 @need(when=REFINER_UPSCALE_METHOD)
@@ -238,8 +252,7 @@ def refine(making: Making) -> Asking:
     if share is None:
         return
     if input.get(OUTPUT_INTERMEDIATE_IMAGES):
-        pixels = yield Decode(latent=making.latent, of=making.base, as_pixels=True)
-        making.extras.append(pixels)
+        yield from _hand_out(making)
     of = refining_pass(making)
     factor, method = input.get(REFINER_UPSCALE), input.get(REFINER_UPSCALE_METHOD)
     moves = of.model.latent_space != making.base.model.latent_space or input.has(REFINER_VAE)
@@ -264,9 +277,21 @@ def refine(making: Making) -> Asking:
         cells = latent.shape[-1] * of.input.get(WIDTH) / making.base.input.get(WIDTH)
         rows = latent.shape[-2] * of.input.get(HEIGHT) / making.base.input.get(HEIGHT)
         latent = scaled_latent(latent, name, round(cells), round(rows))
-    answer = yield Sample(of=of.starting(latent))
+    if input.get(REFINER_DO_TILING):
+        answer = yield from sampled_in_tiles(of.with_input(without_controls(of.input)), latent)
+    else:
+        answer = yield Sample(of=of.starting(latent))
     assert not isinstance(answer, Pixels), "a refining walk has no init image to answer with"
     making.base, making.latent, making.image = of, answer, None
+
+
+def _hand_out(making: Making) -> Asking:
+    """The picture as it is, beside the result."""
+    if making.image is not None:
+        making.extras.append(as_pixels(making.image))
+        return
+    pixels = yield Decode(latent=making.latent, of=making.base, as_pixels=True)
+    making.extras.append(pixels)
 
 
 def refining_pass(making: Making) -> Pass:

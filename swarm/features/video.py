@@ -12,7 +12,7 @@ from swarm.media.image import Pixels
 from swarm.media.video_formats import VIDEO_FORMATS
 from swarm.params.choices import Choices
 from swarm.params.input import GenerationInput
-from swarm.params.kinds import Boolean, Dropdown, Integer
+from swarm.params.kinds import Boolean, Dropdown, Integer, fixed
 from swarm.params.param import Option
 
 _PARAMS: dict[str, Any] = {"permission": PARAM_VIDEO, "flags": ("video",), "advanced": True}
@@ -69,6 +69,19 @@ VIDEO_FORMAT = Dropdown(
     toggleable=True,
     aliases=("textvideoformat",),
     **_PARAMS,
+)
+ANIMATE, ITERATE, ONE, HIDDEN = "animate", "iterate", "one", "none"
+VIDEO_PREVIEW_TYPE = Dropdown(
+    name="Video Preview Type",
+    description="How a video is shown while it is made: moving, frame by frame, by one frame, or not at all.",
+    default=ANIMATE,
+    values=fixed(ANIMATE, ITERATE, ONE, HIDDEN),
+    ignore_if=ANIMATE,
+    group=ADVANCED_VIDEO_GROUP,
+    priority=10.0,
+    permission=PARAM_VIDEO,
+    flags=("comfyui",),
+    advanced=True,
 )
 TRIM_VIDEO_START_FRAMES = Integer(
     name="Trim Video Start Frames",

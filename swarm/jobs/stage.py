@@ -8,7 +8,7 @@ torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Protocol
@@ -143,6 +143,17 @@ class StageTools(Protocol):
 
     def check_control(self, file: ModelFile) -> None:
         """Raises BadInput with a sentence when a file is no ControlNet for the walk's model."""
+
+    def image_words(self, adapter: ModelFile, encoder: ModelFile, pictures: Sequence[Picture]) -> tuple[Any, Any]:
+        """Pictures in the words of an IP-Adapter, and no picture in as many words: (1, n, width) each. Raises
+        BadInput with a sentence when the files do not fit."""
+
+    def image_summary(self, encoder: ModelFile, pictures: Sequence[Picture]) -> Any:
+        """What a CLIP image encoder says of pictures, added up: (1, width). Raises BadInput with a sentence."""
+
+    def style_words(self, style: ModelFile, encoder: ModelFile, pictures: Sequence[Picture]) -> Any:
+        """Pictures as tokens of the prompt, made by a style model: (1, n, width). Raises BadInput with a sentence when
+        the files do not fit."""
 
     def has_variant(self, variant: str) -> bool:
         """Whether the network can be run that way."""

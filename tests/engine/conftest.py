@@ -40,6 +40,7 @@ class Bench:
     batcher: Batcher
     models: Models
     mailbox: Mailbox
+    whole: WholePipelines
     said: dict[str, list[Any]] = field(default_factory=dict)
     other: list[Answer] = field(default_factory=list)
     finished: list[str] = field(default_factory=list)
@@ -148,7 +149,7 @@ def new_bench(
     whole = WholePipelines(device, mailbox.cancelled, make_room=lambda: models.drop_others(None))
     batcher = Batcher(models, known, clock, make_limit=lambda: RowLimit(fixed=limit), film=whole.film)
     worker = Worker(mailbox, models, batcher, whole, clock)
-    return Bench(worker=worker, batcher=batcher, models=models, mailbox=mailbox)
+    return Bench(worker=worker, batcher=batcher, models=models, mailbox=mailbox, whole=whole)
 
 
 @pytest.fixture

@@ -13,15 +13,18 @@ import torch
 from diffusers import ControlNetModel, ControlNetUnionModel
 from PIL import Image
 from safetensors.torch import save_file
+from transformers import DPTConfig, DPTForDepthEstimation, DPTImageProcessor
 
+from swarm.base.errors import BadInput
 from swarm.engine.adapters.unet import UnetDenoiser
 from swarm.engine.components import Row
 from swarm.engine.controls import Controls, load_control, old_name
-from swarm.features.controlnet import NO_IMAGE, NO_MODEL, NO_PREPROCESSOR
-from swarm.features.controlnet_images import CANNY, SCRIBBLE, canny, scribble
+from swarm.features.controlnet import NO_IMAGE, NO_MODEL, NO_PREPROCESSOR, first_preprocessor
+from swarm.features.controlnet_images import CANNY, DEPTH, DEPTH_FOLDERS, SCRIBBLE, canny, depth, scribble
 from swarm.jobs.job import ModelFile
 from swarm.jobs.stage import Conditioning, Control
 from swarm.media.image import Picture
+from swarm.params.input import GenerationInput
 from tests.engine.conftest import SD, XL, Bench
 from tests.support.tiny_models import Tiny, unet_name
 
@@ -281,3 +284,55 @@ def test_scribbles_are_thick() -> None:
 def test_nets_are_kept(bench: Bench, tiny: Mapping[str, Tiny], nets: Mapping[str, ModelFile]) -> None:
     controls = Controls(tiny[SD].unet, bench.models.device)
     assert controls.net(nets["old"]) is controls.net(nets["old"])
+
+
+@pytest.fixture(scope="module")
+def annotator(tmp_path_factory: pytest.TempPathFactory) -> ModelFile:
+    torch.manual_seed(1)
+    folder = tmp_path_factory.mktemp("annotators") / "depth"
+    config = DPTConfig(
+        hidden_size=32, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32, image_size=32, patch_size=8,
+        backbone_out_indices=[0, 1, 2, 3], neck_hidden_sizes=[8, 8, 8, 8], fusion_hidden_size=8,
+    )  # fmt: skip
+    DPTForDepthEstimation(config).save_pretrained(folder)
+    DPTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return file_of(folder)
+
+
+def test_depth_comes_from_a_model(
+    bench: Bench, files: Mapping[str, ModelFile], nets: Mapping[str, ModelFile], annotator: ModelFile, path: Path
+) -> None:
+    found = depth(torch.rand(1, 3, 64, 48), annotator.path)
+    assert found.shape == (1, 3, 64, 48)
+    assert found.min() == 0.0
+    assert abs(float(found.max()) - 1.0) < 1e-5
+    values = controlled(nets["old"], controlnetpreprocessor=DEPTH)
+    values["files"] = {"controlnetmodel": nets["old"], f"annotator:{DEPTH}": annotator}
+    assert (bench.picture(files[SD], 3, **values) - bench.picture(files[SD], 3)).abs().max() > 1.0
+    with pytest.raises(BadInput, match="The depth model in 'nothing' cannot be loaded"):
+        depth(torch.rand(1, 3, 8, 8), path / "nothing")
+
+
+class Shelf:
+    """What lies below the models folder of a server."""
+
+    def __init__(self, *places: str) -> None:
+        self._places = places
+
+    def beside(self, relative: str) -> ModelFile | None:
+        return file_of(Path(relative)) if relative in self._places else None
+
+
+def test_what_a_preprocessor_lacks_is_named(files: Mapping[str, ModelFile]) -> None:
+    values = {"controlnetstrength": 1.0, "controlnetmodel": "control_depth.safetensors", "initimage": picture()}
+
+    def asked(shelf: Any, **more: Any) -> Any:
+        return first_preprocessor.find(GenerationInput({**values, **more}), files[SD], shelf).files
+
+    with pytest.raises(BadInput, match="annotators/Depth-Anything-V2-Small-hf"):
+        asked(Shelf())
+    assert set(asked(Shelf(DEPTH_FOLDERS[1]))) == {f"annotator:{DEPTH}"}
+    assert asked(Shelf(), controlnetpreprocessor="None") == {}
+    with pytest.raises(BadInput) as refusal:
+        asked(Shelf(), initimage=None)
+    assert refusal.value.sentence == NO_IMAGE

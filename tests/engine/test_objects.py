@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from swarm.features.mask_images import Box
-from swarm.features.objects import base_of_objects, boxes, without_controls
+from swarm.features.objects import base_of_objects, boxes
+from swarm.features.redraw import without_controls
 from swarm.features.refiner import control, hand_over
 from swarm.jobs.events import ImageDone, StepDone
 from swarm.jobs.job import ModelFile

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
+from swarm.engine.device import choose_device
 from swarm.jobs.events import BackendEvent, ImageDone, Preview, StepDone
 from swarm.jobs.job import ModelFile
 from swarm.media.clip import Clip
 from swarm.media.image import Picture, Pixels
-from tests.engine.conftest import SD, Bench
+from tests.engine.conftest import SD, Bench, new_bench
 from tests.support.tiny import video
 
 pytestmark = [
@@ -98,6 +100,28 @@ def test_frames_are_rounded_trimmed_and_turned(bench: Bench, family: ModelFile) 
     id = bench.submit(family, steps=1, textvideoframes=5, trimvideostartframes=9)
     bench.finish()
     assert "leaves none" in bench.failure(id).sentence
+
+
+@pytest.mark.parametrize("family", ["wan"], indirect=True)
+def test_previews_are_shown_as_asked(bench: Bench, family: ModelFile) -> None:
+    def kinds(how: str) -> set[str]:
+        events = run(bench, family, steps=3, videopreviewtype=how)
+        return {event.picture.mime for event in events if isinstance(event, Preview)}
+
+    assert kinds("animate") == {"image/webp"}
+    assert kinds("iterate") == kinds("one") == {"image/jpeg"}
+    assert kinds("none") == set()
+
+
+def test_a_whole_pipeline_steps_aside_where_memory_is_short(files: Mapping[str, ModelFile], folder: Path) -> None:
+    """A device with hardly anything free keeps one of them, one with room keeps both."""
+    device = choose_device(0, "auto")
+    for memory, stays in ((2**60, False), (1, True)):
+        short = new_bench(device=replace(device, memory=memory))
+        with torch.inference_mode():
+            run(short, model(folder, "ltx"))
+            short.picture(files[SD])
+        assert short.whole.is_ready(model(folder, "ltx"), {}) is stays
 
 
 @pytest.mark.parametrize("family", ["wan"], indirect=True)

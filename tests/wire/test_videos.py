@@ -19,7 +19,7 @@ pytest.importorskip("torch")
 from tests.conftest import World
 from tests.support.client import SwarmClient
 from tests.support.server import ServerProcess, free_port
-from tests.support.tiny import video
+from tests.support.tiny import video, wan_files
 from tests.support.tiny_models import tiny_sd
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
@@ -48,6 +48,11 @@ class Filming:
         folder.mkdir(parents=True)
         for name in ("wan", "svd"):
             video.save(name, folder)
+        wan_files.save(folder, name="bare", family="wan-2_1-text2video-1_3b")
+        wan_files.save(folder, name="low", channels=36, family="wan-2_2-image2video-14b")
+        wan_files.save(folder, name="high", channels=36, seed=3, family="wan-2_2-image2video-14b")
+        wan_files.save_text_encoder(world.models / "clip")
+        wan_files.save_vae(world.models / "VAE")
         tiny_sd().save_single_file(folder / "tiny.safetensors")
         self.server = ServerProcess(world.folder, free_port(), log=world.folder / "server.log")
         self.server.wait_until_up()
@@ -146,6 +151,13 @@ def test_a_picture_becomes_a_video(filming: Filming) -> None:
     answer = filming.client.generate(**{**CLIP, **picture}, outputintermediateimages=True)
     endings = sorted(url.rpartition(".")[2] for url in answer["images"])
     assert endings == ["mp4", "png"]
+
+
+def test_single_files_find_what_belongs_to_them(filming: Filming) -> None:
+    assert frames_of(filming.fetch(filming.made(model="bare")).content) == (9, 64, 64, 12.0)
+    picture = {"model": "tiny", "videomodel": "high", "videoswapmodel": "low", "videoswappercent": 0.5}
+    url = filming.made(**picture, videosteps=2, videoframes=5, videoresolution="Image")
+    assert frames_of(filming.fetch(url).content) == (5, 64, 64, 12.0)
 
 
 def test_a_clip_that_is_not_kept_comes_as_data(filming: Filming) -> None:

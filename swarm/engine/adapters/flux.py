@@ -14,6 +14,7 @@ from swarm.engine.denoisers import row_width
 from swarm.engine.device import Device
 from swarm.engine.flux_names import flux_names
 from swarm.engine.packing import beside, even, packed, positions, unpacked
+from swarm.engine.redux import StyleReader
 from swarm.features.prompt_images import REFERENCES
 
 GUIDANCE = 3.5
@@ -147,4 +148,5 @@ ADAPTER = Adapter(
     lora_keys=lora_keys,
     inpaint_channels=inpaint_channels,
     row_width=row_width,
+    style_words=StyleReader().tokens,
 )

@@ -15,8 +15,8 @@ from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes, k
 from swarm.engine.controls import Controls, check_control
 from swarm.engine.device import Device
 from swarm.engine.direct import call_directly
+from swarm.engine.image_words import ImageWordLayers, ImageWordMaker
 from swarm.engine.kept import Keeper
-from swarm.engine.image_words import ImageWordLayers
 from swarm.engine.keys import unet_key
 from swarm.jobs.stage import Conditioning
 
@@ -170,4 +170,5 @@ ADAPTER = Adapter(
     row_width=row_width,
     variants=VARIANTS,
     check_control=check_control,
+    image_words=ImageWordMaker().words,
 )

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from swarm.engine.preview import Colours
+from swarm.features.video import ANIMATE, HIDDEN, ITERATE
 from swarm.media.image import Picture
 
 _LONG_SIDE = 256
@@ -22,21 +23,25 @@ class Shown:
     """Latents of one pipeline as pictures. Knows no colours where its VAE is of a kind that cannot be asked."""
 
     def __init__(self, pipe: Any) -> None:
+        self._shown = 0
         self._colours = _fitted(getattr(pipe, "vae", None) or getattr(pipe, "vqvae", None))
 
-    def picture(self, pipe: Any, latent: torch.Tensor, given: Any, *, moves: bool = True) -> Picture | None:
+    def picture(self, pipe: Any, latent: torch.Tensor, given: Any, *, how: str = ANIMATE) -> Picture | None:
         """A clean latent in the pipeline's own arrangement. `given`: what the pipeline was called with.
 
-        None when it cannot be made out. `moves`: a clip as an animated WebP, else its middle frame.
+        None when it cannot be made out. `how`: a clip as an animated WebP (`animate`), one frame after the other each
+        time it is shown (`iterate`), always its middle frame (`one`), or not at all (`none`).
         """
-        if self._colours is None:
+        if self._colours is None or how == HIDDEN:
             return None
         frames = arranged(pipe, latent, given, len(self._colours.factors))
         if frames is None:
             return None
         count = frames.shape[0]
-        if count == 1 or not moves:
-            return self._colours.picture(frames[count // 2][None])
+        self._shown += 1
+        if count == 1 or how != ANIMATE:
+            index = self._shown % count if how == ITERATE else count // 2
+            return self._colours.picture(frames[index][None])
         return self._animation(frames[:: max(1, count // _FRAMES)])
 
     def _animation(self, frames: torch.Tensor) -> Picture:

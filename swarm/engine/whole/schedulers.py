@@ -53,8 +53,10 @@ _OWN_DIFFUSION = frozenset({"normal"})
 _OWN_FLOW = frozenset({"normal", "simple", "sgm_uniform"})
 
 
-def scheduler_for(own: Any, sampler: str | None, schedule: str | None) -> Any:
+def scheduler_for(own: Any, sampler: str | None, schedule: str | None, shift: float | None = None) -> Any:
     """The pipeline's own scheduler, or one of the asked kind with its settings. Raises BadInput with a sentence.
+
+    `shift`: how far a flow model's noise levels are moved, None for the model's own.
 
     Clients always name a sampler; `euler` and `normal` therefore never fail: a model with a solver of its own keeps it.
     """
@@ -72,10 +74,13 @@ def scheduler_for(own: Any, sampler: str | None, schedule: str | None) -> Any:
         name, options = known[sampler][0], dict(known[sampler][1])
     if schedule is not None and schedule not in (_OWN_FLOW if is_flow else _OWN_DIFFUSION):
         options |= _spread(name, schedule)
+    if is_flow and shift is not None:
+        options["use_dynamic_shifting"] = False
     if name == type(own).__name__ and not options:
         return own
     kind = getattr(diffusers, name)
-    shift = own.config.get("shift", own.config.get("flow_shift"))
+    if shift is None:
+        shift = own.config.get("shift", own.config.get("flow_shift"))
     shifts = {"shift": shift, "flow_shift": shift} if is_flow and shift is not None else {}
     return kind.from_config({**own.config, **shifts, **options})
 

@@ -33,9 +33,25 @@ def shell_for(pipe: Any, wish: Wish, exchange: Callable[[Any], Any]) -> Any:
     for name, part in parts.items():
         if hasattr(part, "set_timesteps") and hasattr(part, "step"):
             parts[name] = exchange(part)
-    made = kind(**parts, **_settings(pipe, kind, parts))
+    settings = _settings(pipe, kind, parts)
+    if wish.swap_share is not None and parts.get("transformer_2") is not None:
+        settings["boundary_ratio"] = _boundary(parts["scheduler"], wish)
+    made = kind(**parts, **settings)
     made.set_progress_bar_config(disable=True)
     return made
+
+
+def _boundary(scheduler: Any, wish: Wish) -> float:
+    """The noise level below which the second model takes over, so that it gets its share of the steps."""
+    assert wish.swap_share is not None
+    kind: Any = type(scheduler).__mro__[1]  # the same without a watch
+    probe = kind.from_config(scheduler.config)
+    probe.set_timesteps(wish.steps)
+    times = [float(time) for time in probe.timesteps]
+    first = round(len(times) * (1.0 - wish.swap_share))
+    before = times[first - 1] if first > 0 else float(scheduler.config.num_train_timesteps) + 1.0
+    after = times[first] if first < len(times) else -1.0
+    return (before + after) / 2.0 / float(scheduler.config.num_train_timesteps)
 
 
 def _settings(pipe: Any, kind: Any, parts: dict[str, Any]) -> dict[str, Any]:

@@ -8,11 +8,12 @@ from PIL import Image
 
 from swarm.engine.decode import opened
 from swarm.features.core import CFG_SCALE, NEGATIVE_PROMPT, PROMPT, STEPS
-from swarm.features.image_to_video import VIDEO_END_IMAGE
+from swarm.features.image_to_video import VIDEO_END_IMAGE, VIDEO_SWAP_MODEL, VIDEO_SWAP_PERCENT
 from swarm.features.init_image import INIT_IMAGE, INIT_IMAGE_CREATIVITY
 from swarm.features.mask import MASK_IMAGE
 from swarm.features.resolution import HEIGHT, WIDTH
 from swarm.features.sampling import SAMPLER, SCHEDULER
+from swarm.features.sigma_shift import SIGMA_SHIFT
 from swarm.features.video import TEXT_VIDEO_FRAMES, VIDEO_FPS
 from swarm.jobs.job import Job
 from swarm.params.input import GenerationInput
@@ -26,7 +27,7 @@ class Wish:
 
     `mask`: what of `image` to make anew (white). `creativity`: the share of the steps that run, None for all.
     `frames`: None for as many as the model usually makes. `input`: the request, for what only few pipelines know.
-    `swap_share`: how much of the walk a second model takes over.
+    `shift`: of a flow model's noise levels. `swap_share`: how much of the walk a second model takes over.
     """
 
     prompt: str
@@ -45,6 +46,7 @@ class Wish:
     last: Image.Image | None = None
     mask: Image.Image | None = None
     creativity: float | None = None
+    shift: float | None = None
     swap_share: float | None = None
 
 
@@ -87,6 +89,8 @@ def wish_of(
         last=_picture(input, VIDEO_END_IMAGE, width, height),
         mask=mask,
         creativity=input.given(INIT_IMAGE_CREATIVITY),
+        shift=input.given(SIGMA_SHIFT),
+        swap_share=input.get(VIDEO_SWAP_PERCENT) if input.has(VIDEO_SWAP_MODEL) else None,
     )
 
 

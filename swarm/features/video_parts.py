@@ -1,0 +1,57 @@
+"""The files that video models of one file need beside it: text encoder, VAE, and for some the eyes of CLIP."""
+
+from __future__ import annotations
+
+from swarm.features.image_to_video import PARTS, VIDEO_MODEL, VIDEO_SWAP_MODEL
+from swarm.jobs.job import ModelFile
+from swarm.jobs.needs import Files, Found, need
+from swarm.params.input import GenerationInput
+from swarm.params.kinds import Model
+
+_WAN = {
+    "umt5xxl": ("Clip", ("umt5_xxl_fp8_e4m3fn_scaled", "umt5_xxl_fp16", "umt5_xxl"), "umt5"),
+    "vae": ("VAE", ("wan_2.1_vae", "wan2.1_vae", "wan_vae"), "wan"),
+    "clip_vision": ("ClipVision", ("clip_vision_h", "CLIP-ViT-H-14-laion2B-s32B-b79K"), "clip_vision_h"),
+}
+"""By slot: the set it is in, its usual names, and what a name that tells it contains."""
+_BESIDE = {"wan-2_": _WAN}
+"""By how the family's id begins."""
+
+
+@need()
+def video_companions(input: GenerationInput, model: ModelFile | None, files: Files) -> Found:
+    """What the model and the video model want and is there. Whoever runs them says what is missing."""
+    second = _checkpoint(input, VIDEO_MODEL, files)
+    swap = _checkpoint(input, VIDEO_SWAP_MODEL, files)
+    parts = {} if model is None else _found(model, files)
+    others = {} if second is None else _found(second, files)
+    if swap is not None:
+        (parts if second is None else others)["swap"] = swap
+    return Found(parts=parts, files={PARTS + slot: part for slot, part in others.items()})
+
+
+def _checkpoint(input: GenerationInput, param: Model, files: Files) -> ModelFile | None:
+    return files.find("Stable-Diffusion", input.get(param)) if input.has(param) else None
+
+
+def _found(model: ModelFile, files: Files) -> dict[str, ModelFile]:
+    family = "" if model.path.is_dir() else model.family or ""
+    wanted = next((beside for start, beside in _BESIDE.items() if family.startswith(start)), {})
+    named = ((slot, _named(files, *where)) for slot, where in wanted.items() if _wants(family, slot))
+    return {slot: file for slot, file in named if file is not None}
+
+
+def _wants(family: str, slot: str) -> bool:
+    """Only Wan 2.1 sees its first frame through CLIP."""
+    sees = family.startswith(("wan-2_1-image2video", "wan-2_1-flf2v"))
+    return sees if slot == "clip_vision" else True
+
+
+def _named(files: Files, subtype: str, names: tuple[str, ...], hint: str) -> ModelFile | None:
+    """The file of a usual name, else the first whose name contains the hint."""
+    known = sorted(files.names(subtype))
+    stems = {name.rpartition("/")[2].rpartition(".")[0].lower(): name for name in known}
+    for name in names:
+        if name.lower() in stems:
+            return files.find(subtype, stems[name.lower()])
+    return next((files.find(subtype, name) for name in known if hint in name.lower()), None)
