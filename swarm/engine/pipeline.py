@@ -21,7 +21,14 @@ from swarm.engine.making import BASE_SECTIONS, base_pass
 from swarm.engine.memory import model_of
 from swarm.engine.shot import Shot
 from swarm.engine.whole.arguments import arguments_for
-from swarm.engine.whole.folders import ROOM_TO_WORK, load_folder, refuse_too_big, settle_pipeline, weight_bytes
+from swarm.engine.whole.folders import (
+    ROOM_TO_WORK,
+    load_folder,
+    refuse_too_big,
+    refuse_too_long,
+    settle_pipeline,
+    weight_bytes,
+)
 from swarm.engine.whole.loras import Key, key_of, put_in, take_out
 from swarm.engine.whole.previews import Shown
 from swarm.engine.whole.results import result_of
@@ -177,6 +184,7 @@ class WholePipelines:
         )
         watch.watch.pipe = watch.pipe = shell
         watch.given = arguments_for(shell, wish)
+        refuse_too_long(watch.given, self._device)
         try:
             output = shell(**watch.given)
         except ValueError as error:
@@ -203,7 +211,7 @@ class WholePipelines:
         if sum(sizes.values()) * ROOM_TO_WORK > self._device.free_memory():
             self._make_room()
         takes_turns = refuse_too_big(file.name, sizes, self._device)
-        pipe = load_folder(file.path, dtype) if file.path.is_dir() else load_single(file, parts, dtype)
+        pipe = load_folder(file.path, dtype) if file.path.is_dir() else load_single(file, parts, dtype, self._device)
         settle_pipeline(pipe, self._device, takes_turns=takes_turns)
         self._held = Held(key=key, pipe=pipe, takes_turns=takes_turns)
         return self._held

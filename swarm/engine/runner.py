@@ -82,6 +82,7 @@ class Sampling:
         self.question: Denoise | None = None
         self.latent: torch.Tensor | None = None
         self._x: torch.Tensor | None = None
+        self._in_parts = False
         self._cache = StepCache.wanted_by(of)
         self._foretold: torch.Tensor | None = None
         self._seen: torch.Tensor | None = None
@@ -117,12 +118,13 @@ class Sampling:
             x = context.x
         self._x = x
         told = self._told(question)
+        self._in_parts = len(told.positive) > 1 or len(told.negative) > 1
         sizes = self._sizes
         against = [self._row(x, question, each, sizes[1]) for each in told.negative]
         rows = [*(self._row(x, question, each, sizes[0]) for each in told.positive), *against]
         if self._cache is not None:
             self._seen = rows[0].x
-            self._foretold = self._cache.foretold(self._seen, len(rows), self._share(question))
+            self._foretold = self._cache.foretold(self._seen, [row.conditioning for row in rows], self._share(question))
         return rows if self._foretold is None else []
 
     def answer(self, outputs: torch.Tensor | None) -> None:
@@ -137,7 +139,7 @@ class Sampling:
             self._cache.learn(self._seen, outputs)
         assert x is not None and outputs is not None, "rows() comes before answer()"
         keep, factor = denoised_factors(self.model.components.prediction, question.sigma)
-        if Stage.GUIDE in self._stages or self._sampler.wants_unguided or len(outputs) > 2:
+        if Stage.GUIDE in self._stages or self._sampler.wants_unguided or self._in_parts:
             self._advance(self._guided(question, x, outputs, keep, factor))
             return
         said = outputs if len(outputs) == 1 else combine(outputs[:1], outputs[1:], self._scale)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from swarm.features.easy_cache import EASY_CACHE_END, EASY_CACHE_MODE, EASY_CACHE_START, EASY_CACHE_THRESHOLD
-from swarm.jobs.stage import Pass
+from swarm.jobs.stage import Conditioning, Pass
 
 _STAGES = {"all": ("base", "refiner", "segment", "object"), "base gen only": ("base",)}
 
@@ -20,6 +22,7 @@ class StepCache:
         self._input: torch.Tensor | None = None
         self._output: torch.Tensor | None = None
         self._rate: float | None = None
+        self._told: tuple[Conditioning, ...] = ()
         self._left_out = 0.0
         self.skipped = 0
 
@@ -31,10 +34,17 @@ class StepCache:
         input = of.input
         return StepCache(input.get(EASY_CACHE_THRESHOLD), input.get(EASY_CACHE_START), input.get(EASY_CACHE_END))
 
-    def foretold(self, x: torch.Tensor, count: int, share: float) -> torch.Tensor | None:
-        """The outputs (count, C, h, w) for input `x` (1, C, h, w) when `share` of the walk is done; None: compute."""
+    def foretold(self, x: torch.Tensor, told: Sequence[Conditioning], share: float) -> torch.Tensor | None:
+        """The outputs (n, C, h, w) for input `x` (1, C, h, w) when `share` of the walk is done; None: compute.
+
+        `told`: what the n rows hear; when that has changed, what they said before tells nothing.
+        """
         known, output = self._input, self._output
-        if known is None or output is None or self._rate is None or len(output) != count:
+        changed = len(told) != len(self._told) or any(
+            one is not other for one, other in zip(told, self._told, strict=True)
+        )
+        self._told = tuple(told)
+        if known is None or output is None or self._rate is None or changed:
             return None
         if not self._start <= share < self._end:
             return None

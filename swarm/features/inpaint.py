@@ -111,6 +111,7 @@ def mask_the_latent(context: StageContext) -> None:
     grayed = (image - 0.5) * (1.0 - hole) + 0.5
     if context.input.get(USE_INPAINTING_ENCODE):
         context.latent = context.tools.encode_tensor(grayed)
+        context.memory["latent_mask"] = interpolate(hole, size=size, mode="bilinear")
     around = context.tools.inpaint_channels(context.latent, hole)
     if around is not None:
         context.concat = context.tools.inpaint_channels(context.tools.encode_tensor(grayed), hole)

@@ -313,7 +313,8 @@ def refining_pass(making: Making) -> Pass:
         parts=parts | ({"vae": vae} if vae else {}),
         files=job.files,
         first_step=begins_at(steps, share),
-        adds_noise=method_of(input) != "StepSwapNoisy",
+        # A base walk of no steps at all has left no noise to go on from.
+        adds_noise=method_of(input) != "StepSwapNoisy" or begins_at(input.get(STEPS), share) == 0,
         name="refiner",
     )
 
@@ -325,7 +326,8 @@ def refiner_input(input: GenerationInput, steps: int, width: int, height: int) -
         INIT_IMAGE, INIT_IMAGE_CREATIVITY, MASK_IMAGE, END_STEPS_EARLY, VARIATION_SEED_STRENGTH
     )
     if input.given_within(CFG_SCALE, section) is None:
-        asked = asked.having(CFG_SCALE, input.given(REFINER_CFG_SCALE) or input.get(CFG_SCALE))
+        scale = input.given(REFINER_CFG_SCALE)
+        asked = asked.having(CFG_SCALE, input.get(CFG_SCALE) if scale is None else scale)
     if input.given_within(SAMPLER, section) is None and (sampler := input.given(REFINER_SAMPLER)):
         asked = asked.having(SAMPLER, sampler)
     if input.given_within(SCHEDULER, section) is None and (schedule := input.given(REFINER_SCHEDULER)):

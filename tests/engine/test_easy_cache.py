@@ -13,6 +13,7 @@ from swarm.engine.adapters.unet import UnetDenoiser
 from swarm.engine.components import Row
 from swarm.engine.step_cache import StepCache
 from swarm.jobs.job import ModelFile
+from swarm.jobs.stage import Conditioning
 from tests.engine.conftest import SD, Bench, new_bench
 
 pytestmark = pytest.mark.torch
@@ -67,13 +68,14 @@ def test_neighbours_of_a_cached_picture_are_what_they_are_alone(bench: Bench, fi
 
 def test_what_is_foretold_moves_with_the_input() -> None:
     cache = StepCache(0.5, 0.0, 1.0)
-    x = torch.ones(1, 1, 2, 2)
-    assert cache.foretold(x, 1, 0.1) is None
+    x, told = torch.ones(1, 1, 2, 2), [Conditioning(tokens=None)]
+    assert cache.foretold(x, told, 0.1) is None
     cache.learn(x, x * 4)
-    assert cache.foretold(x * 1.1, 1, 0.2) is None, "one answer tells no rate"
+    assert cache.foretold(x * 1.1, told, 0.2) is None, "one answer tells no rate"
     cache.learn(x * 1.1, x * 4.1)
-    foretold = cache.foretold(x * 1.2, 1, 0.3)
+    foretold = cache.foretold(x * 1.2, told, 0.3)
     assert foretold is not None
     torch.testing.assert_close(foretold, x * 4.2)
-    assert cache.foretold(x * 1.3, 2, 0.4) is None, "another number of rows"
-    assert cache.foretold(x * 9.0, 1, 0.5) is None, "too large a change"
+    assert cache.foretold(x * 1.3, [Conditioning(tokens=None)], 0.4) is None, "another prompt"
+    assert cache.foretold(x * 9.0, told, 0.5) is None, "the first one again"
+    assert cache.foretold(x * 20.0, told, 0.6) is None, "too large a change"

@@ -125,6 +125,14 @@ def test_a_whole_pipeline_steps_aside_where_memory_is_short(files: Mapping[str, 
 
 
 @pytest.mark.parametrize("family", ["wan"], indirect=True)
+def test_a_clip_that_fits_no_memory_is_refused(bench: Bench, family: ModelFile) -> None:
+    id = bench.submit(family, width=16384, height=16384, textvideoframes=1000)
+    bench.finish()
+    assert bench.failure(id).kind == "refused"
+    assert bench.failure(id).sentence.startswith("A video of 997 frames of 16384x16384 needs about ")
+
+
+@pytest.mark.parametrize("family", ["wan"], indirect=True)
 def test_solvers(bench: Bench, family: ModelFile) -> None:
     own = result(run(bench, family)).data
     made = {name: result(run(bench, family, sampler=name)).data for name in ("euler", "dpmpp_2m", "uni_pc", "heun")}

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from swarm.engine.device import choose_device
 from swarm.engine.whole.singles import load_single
 from swarm.jobs.job import ModelFile
 from swarm.media.clip import Clip
@@ -42,7 +43,7 @@ def same_weights(found: Any, wanted: Any) -> None:
 
 
 def test_every_weight_arrives(beside: dict[str, ModelFile], path: Path) -> None:
-    pipe = load_single(model_file(wan_files.save(path), TEXT), beside, torch.float32)
+    pipe = load_single(model_file(wan_files.save(path), TEXT), beside, torch.float32, choose_device(0, "auto"))
     torch.manual_seed(0)
     same_weights(pipe.transformer, wan_transformer())
     same_weights(pipe.vae, wan_files.vae())

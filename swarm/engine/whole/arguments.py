@@ -61,6 +61,9 @@ def _motion(pipe: Any, known: Any, wish: Wish) -> dict[str, Any]:
     told["motion_bucket_id"] = wish.input.get(VIDEO_MOTION_BUCKET)
     if wish.input.has(VIDEO_AUGMENTATION_LEVEL):
         told["noise_aug_strength"] = wish.input.get(VIDEO_AUGMENTATION_LEVEL)
+    vae = getattr(pipe, "vae", None)
+    if vae is not None and vae.config.get("timestep_conditioning"):
+        told |= {"decode_timestep": 0.05, "decode_noise_scale": 0.025}  # as LTX' makers decode
     frames = wish.frames
     if frames is None:
         frames = next((count for start, count in _USUAL_FRAMES.items() if type(pipe).__name__.startswith(start)), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from diffusers import DiffusionPipeline
 from swarm.base.errors import BadInput, Refused
 from swarm.engine.device import Device
 from swarm.engine.loader import read_json, unloadable
+from swarm.engine.whole.arguments import makes_clips
 
 LOAD_ERRORS = (OSError, ValueError, RuntimeError, AttributeError, TypeError, ImportError, KeyError, IndexError)
 _LIBRARIES = ("diffusers", "transformers")
@@ -24,6 +26,11 @@ _FLOATS = frozenset({"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"})
 ROOM_TO_WORK = 1.1
 """Weights and what reading them takes, as a multiple of the weights."""
 _GIGABYTE = 1024**3
+_FRAME_BYTES = 48
+"""Per pixel of a finished clip: three channels, a few copies, mostly as floats."""
+
+_WIDE_VAES = ("AutoencoderKLWan",)
+"""VAEs whose pictures suffer in half precision."""
 _LONGEST_HEADER = 100 * 1024 * 1024
 
 
@@ -91,6 +98,17 @@ def _refuse_above(name: str, need: int, free: int, where: str) -> None:
         )
 
 
+def refuse_too_long(given: Mapping[str, Any], device: Device) -> None:
+    """Raises Refused when a clip's frames alone do not fit in main memory; a GPU says so itself without harm."""
+    frames, width, height = (given.get(name) or 0 for name in ("num_frames", "width", "height"))
+    need, free = frames * width * height * _FRAME_BYTES, device.free_memory()
+    if not device.is_cuda and need > free:
+        raise Refused(
+            f"A video of {frames} frames of {width}x{height} needs about {need / _GIGABYTE:.1f} GB of memory, and "
+            f"{free / _GIGABYTE:.1f} GB are free. Choose fewer frames or a smaller size."
+        )
+
+
 def load_folder(folder: Path, dtype: torch.dtype) -> Any:
     """The pipeline of a folder, in main memory. Raises BadInput when diffusers cannot load it from what is there."""
     refuse_programs(folder)
@@ -110,6 +128,11 @@ def settle_pipeline(pipe: Any, device: Device, *, takes_turns: bool) -> None:
             part.eval().requires_grad_(False)
             if any(weight.is_meta for weight in part.parameters()):
                 raise BadInput(f"The model is incomplete: weights of its '{name}' are in no file.")
+    vae = getattr(pipe, "vae", None)
+    if device.is_cuda and type(vae).__name__ in _WIDE_VAES:
+        vae.to(torch.float32)
+    if device.is_cuda and makes_clips(pipe) and hasattr(vae, "enable_tiling"):
+        vae.enable_tiling()  # a clip decoded in one piece takes more than the model
     if takes_turns:
         pipe.enable_model_cpu_offload(device=device.place)
     else:

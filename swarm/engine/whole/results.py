@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from swarm.base.errors import BadInput
+from swarm.base.errors import BadInput, Refused
 from swarm.media.clip import Clip
 from swarm.media.image import Pixels, from_pillow
 
 
 def result_of(output: Any, fps: float) -> Pixels | Clip:
-    """The first picture or clip of a pipeline's output. Raises BadInput when it makes something else."""
+    """The first picture or clip of a pipeline's output. Raises BadInput when it makes something else, Refused when
+    the model overflowed."""
     frames = getattr(output, "frames", None)
     if frames is not None and len(frames):
         return _clip(frames[0], fps)
@@ -41,7 +42,9 @@ def _pixels(image: Any) -> Pixels:
 
 
 def _levels(values: Any) -> Any:
-    """0 to 1 as 0 to 255; what is no number (a model that overflowed) is black."""
+    """0 to 1 as 0 to 255. Raises Refused for what is no number."""
     if values.dtype == np.uint8:
         return values
-    return np.nan_to_num(values * 255.0).round().clip(0, 255).astype(np.uint8)
+    if np.isnan(values).any():
+        raise Refused("The model's numbers went out of range, so there is no picture. Try other settings.")
+    return (values * 255.0).round().clip(0, 255).astype(np.uint8)

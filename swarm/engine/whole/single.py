@@ -15,6 +15,7 @@ from swarm.architectures.architecture import Architecture
 from swarm.base.errors import BadInput
 from swarm.base.registry import Registry, collect
 from swarm.engine.checkpoint import Checkpoint
+from swarm.engine.device import Device
 from swarm.engine.encoders import ALONE
 from swarm.engine.loader import built, fill, refuse_gaps
 from swarm.engine.own_tokenizer import own_tokenizer
@@ -24,7 +25,7 @@ from swarm.jobs.job import ModelFile
 
 Converter: TypeAlias = Callable[..., dict[str, torch.Tensor]]
 _T5_MARKER = "encoder.block.0.layer.0.SelfAttention.q.weight"
-_FOLDERS = {"umt5xxl": "clip", "vae": "VAE", "clip_vision": "clip_vision"}
+_FOLDERS = {"umt5xxl": "clip", "t5xxl": "clip", "vae": "VAE", "clip_vision": "clip_vision"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,6 +36,7 @@ class Single:
     parts: Mapping[str, ModelFile]
     family: Architecture
     dtype: torch.dtype
+    device: Device
 
     def part(self, slot: str, what: str, usual: str) -> ModelFile:
         """The file of a component. Raises BadInput with what to get and where to put it."""
@@ -61,11 +63,22 @@ def _families() -> Registry[Architecture]:
 
 
 def converted(
-    kind: Any, config: Mapping[str, Any], file: Checkpoint, prefix: str, convert: Converter, dtype: torch.dtype
+    kind: Any,
+    config: Mapping[str, Any],
+    file: Checkpoint,
+    prefix: str,
+    convert: Converter,
+    dtype: torch.dtype,
+    *,
+    skips: Callable[[str], bool] = lambda _name: False,
 ) -> Any:
-    """A diffusers model with a file's weights, by diffusers' own key conversion. Raises BadInput when weights lack."""
+    """A diffusers model with a file's weights, by diffusers' own key conversion. Raises BadInput when weights lack.
+
+    `skips`: names that belong to something else.
+    """
     module = built(kind, config)
-    tensors = {name: tensor.to(dtype) for name, tensor in file.tensors_below(prefix)}
+    wanted = (name for name in file.below(prefix) if not skips(name))
+    tensors = {name: file.tensor(prefix + name).to(dtype) for name in wanted}
     named: Iterable[tuple[str, torch.Tensor]] = convert(tensors).items()
     fill(module, file.path.name, named, dtype)
     refuse_gaps(file.path.name, module)
