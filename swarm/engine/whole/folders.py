@@ -128,7 +128,7 @@ def settle_pipeline(pipe: Any, device: Device, *, takes_turns: bool) -> None:
             part.eval().requires_grad_(False)
             if any(weight.is_meta for weight in part.parameters()):
                 raise BadInput(f"The model is incomplete: weights of its '{name}' are in no file.")
-    vae = getattr(pipe, "vae", None)
+    vae: Any = getattr(pipe, "vae", None)
     if device.is_cuda and type(vae).__name__ in _WIDE_VAES:
         vae.to(torch.float32)
     if device.is_cuda and makes_clips(pipe) and hasattr(vae, "enable_tiling"):
