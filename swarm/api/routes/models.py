@@ -47,7 +47,8 @@ async def list_models(
     """The models and sub-folders of a folder of a model set: `{"folders": […], "files": [model, …]}`.
 
     `path`: the folder, empty for the top. `depth`: how many levels down to list, 1 to 20. `subtype`: the model set.
-    `allowRemote`: also those that only other machines have. `sortBy`: Name, Title, DateCreated or DateModified. `dataImages`: previews as data URLs instead of addresses.
+    `allowRemote`: also those that only other machines have. `sortBy`: Name, Title, DateCreated or DateModified.
+    `dataImages`: previews as data URLs instead of addresses.
     """
     _check_set(call.state.catalog, subtype)
     cap = call.state.settings.performance.model_list_sanity_cap
