@@ -28,13 +28,14 @@ def stocked(world: World, serve: Serve) -> SwarmClient:
     for name, phrase in (("ink", "inky; drawn"), ("face-fix", "")):
         write_model(world.models / "Lora" / f"{name}.safetensors", LORA, **{"modelspec.trigger_phrase": phrase})
     write_model(world.models / "Embeddings" / "neg" / "bad hands.safetensors", {"emb_params": (1, 4)})
+    write_model(world.models / "clipseg" / "clipseg-rd64-refined.safetensors", {"logit_scale": (1,)})
     return serve()
 
 
 def said(client: SwarmClient, **params: Any) -> dict[str, Any]:
     """The metadata of the picture."""
     messages = client.generate_ws(**{**SMALL, **params})
-    assert not any("error" in message for message in messages), messages
+    assert not [message["error"] for message in messages if "error" in message]
     found: dict[str, Any] = json.loads(next(message["metadata"] for message in messages if "image" in message))
     return found
 
