@@ -203,6 +203,13 @@ class Model(Param[str]):
     def type_name(self) -> str:
         return "model"
 
+    def options(self, choices: Choices) -> Sequence[Option] | None:
+        """The words and then the models, for parameters with words; for the others clients read the list of models."""
+        if not self.others:
+            return None
+        names = map(without_suffix, choices.models(self.subtype or "") or ())
+        return [(name, name) for name in (*self.others, *names)]
+
     def parse(self, text: str, choices: Choices) -> str | None:
         special = next((word for word in self.others if word.lower() == text.strip().lower()), None)
         if special is not None:

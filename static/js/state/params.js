@@ -36,9 +36,9 @@ export class Params extends EventTarget {
   }
 
   /** Take over an answer of ListT2IParams (or TriggerRefresh). */
-  declare({ list, groups, model_compat_classes: families }) {
+  declare({ list, groups, models, model_compat_classes: families }) {
     this.#families = families ?? {}
-    const ordered = [...list].sort((one, other) => one.priority - other.priority)
+    const ordered = list.map((param) => withModels(param, models)).sort((one, other) => one.priority - other.priority)
     this.params = new Map(ordered.map((param) => [param.id, param]))
     this.groups = new Map(groups.map((group) => [group.id, group]))
     this.dispatchEvent(new Event("declared"))
@@ -203,4 +203,11 @@ export class Params extends EventTarget {
   #changed() {
     this.dispatchEvent(new Event("change"))
   }
+}
+
+/** A parameter whose values are the models of a set, with those models; others as they are. */
+function withModels(param, models) {
+  if (param.type !== "model" || param.values) return param
+  const names = (models?.[param.subtype] ?? []).map(([name]) => name.replace(/\.safetensors$/, ""))
+  return { ...param, values: names }
 }
