@@ -13,6 +13,7 @@ from swarm.base.errors import BadInput
 from swarm.engine.components import Components
 from swarm.engine.device import Device, is_out_of_memory
 from swarm.engine.room import decode_bytes
+from swarm.features.mask_images import eight_bits
 from swarm.media.image import Picture, Pixels
 
 _BYTES_PER_PIXEL = 2200
@@ -47,8 +48,7 @@ def decode(components: Components, device: Device, latents: Sequence[torch.Tenso
 
 def as_pixels(images: torch.Tensor) -> list[Pixels]:
     """Images (n, 3 or 4, H, W), 0 to 1, as bytes."""
-    levels = images.float().mul(255.0).clamp(0, 255).round().to(torch.uint8)
-    frames = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    frames = eight_bits(images).permute(0, 2, 3, 1).contiguous().cpu().numpy()
     mode = "RGBA" if images.shape[1] == 4 else "RGB"
     return [Pixels(width=frame.shape[1], height=frame.shape[0], mode=mode, data=frame.tobytes()) for frame in frames]
 

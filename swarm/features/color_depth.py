@@ -35,7 +35,7 @@ def deepen(making: Making) -> Asking:
 
 def deep_pixels(image: Any) -> Pixels:
     """An image (1, 3 or 4, H, W), 0 to 1, as pixels with 16 bits a channel."""
-    levels = (image[0].permute(1, 2, 0).double() * 65535.0).clamp(0, 65535).round()
+    levels = (image[0].permute(1, 2, 0).double() * 65535.0).clamp(0, 65535).floor()
     data = levels.cpu().numpy().astype(">u2").tobytes()
     mode = "RGBA16" if image.shape[1] == 4 else "RGB16"
     return Pixels(width=image.shape[-1], height=image.shape[-2], mode=mode, data=data)

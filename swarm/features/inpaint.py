@@ -17,12 +17,13 @@ from swarm.features.mask_images import (
     as_picture,
     bounds,
     composite_mask,
-    grown,
     pasted,
     resized,
+    widened,
     working_size,
 )
 from swarm.features.resolution import HEIGHT, WIDTH
+from swarm.features.sampling import SAMPLER
 from swarm.jobs.acts import Asking, Making, act
 from swarm.jobs.stage import Pass, Stage, StageContext, stage
 from swarm.media.image import Picture
@@ -90,6 +91,8 @@ MASK_COMPOSITE_UNTHRESHOLDED = Boolean(
 
 ENCODE_GROWTH = 6
 """Pixels that the mask of an inpainting model is widened by, so that no trace of the old edge is left."""
+_DRAWS_ANEW = "ddim"
+"""The sampler whose masked walks lay other noise over what is kept than they start with; from the seed after theirs."""
 
 
 @stage(Stage.START, order=30, when=MASK_IMAGE)
@@ -106,15 +109,17 @@ def mask_the_latent(context: StageContext) -> None:
     picture = context.input.given(INIT_IMAGE)
     if picture is None:
         return
-    hole = grown(mask, ENCODE_GROWTH).round()
+    hole = mask.round()
+    wide = widened(hole, ENCODE_GROWTH)
     image = context.tools.image(picture, width=context.width, height=context.height)
-    grayed = (image - 0.5) * (1.0 - hole) + 0.5
-    if context.input.get(USE_INPAINTING_ENCODE):
-        context.latent = context.tools.encode_tensor(grayed)
-        context.memory["latent_mask"] = interpolate(hole, size=size, mode="bilinear")
-    around = context.tools.inpaint_channels(context.latent, hole)
-    if around is not None:
-        context.concat = context.tools.inpaint_channels(context.tools.encode_tensor(grayed), hole)
+    is_inpainter = context.tools.inpaint_channels(context.latent, wide) is not None
+    if not is_inpainter and not context.input.get(USE_INPAINTING_ENCODE):
+        return
+    grayed = context.tools.encode_tensor((image - 0.5) * (1.0 - hole) + 0.5)
+    context.latent = context.memory["kept"] = grayed
+    context.memory["latent_mask"] = interpolate(wide, size=size, mode="bilinear")
+    if is_inpainter:
+        context.concat = context.tools.inpaint_channels(grayed, wide)
 
 
 @stage(Stage.BEFORE, order=10, when=MASK_IMAGE)
@@ -123,10 +128,22 @@ def keep_the_rest(context: StageContext) -> None:
     mask = _mask_at(context)
     if mask is None:
         return
-    kept, noise = context.memory["kept"].to(context.x), context.noise.to(context.x)
+    kept, noise = context.memory["kept"].to(context.x), _noise(context).to(context.x)
     sigma = context.sigma
     noised = kept * (1.0 - sigma) + noise * sigma if context.is_flow else kept + noise * sigma
     context.x = context.x * mask + noised * (1.0 - mask)
+
+
+def _noise(context: StageContext) -> Any:
+    """What is laid over the part that is kept: the noise the walk starts with, but for one sampler."""
+    if context.input.given(SAMPLER) != _DRAWS_ANEW:
+        return context.noise
+    if "other_noise" not in context.memory:
+        import torch
+
+        generator = torch.Generator("cpu").manual_seed((context.seed + 1) % 2**63)
+        context.memory["other_noise"] = torch.randn(context.noise.shape, generator=generator)
+    return context.memory["other_noise"]
 
 
 @stage(Stage.GUIDE, order=90, when=MASK_IMAGE)

@@ -16,6 +16,8 @@ from PIL import Image
 from swarm.media.image import Picture, Pixels
 
 ROUNDED_TO = 64
+HARDLY = 1 / 1024
+"""Of a level: what a level that was divided by 255 may come back short by."""
 SMALLEST_MARK = 0.01
 """What a mask must be at least to count as marked when its bounds are looked for."""
 
@@ -27,6 +29,14 @@ def grown(mask: Any, pixels: int) -> Any:
     for _ in range((pixels + 1) // 2):
         mask = max_pool2d(mask, 3, stride=1, padding=1)
     return mask
+
+
+def widened(mask: Any, pixels: int) -> Any:
+    """A maximum over squares with sides of `pixels`; an even square reaches one pixel further left and up."""
+    from torch.nn.functional import max_pool2d, pad
+
+    before, after = pixels // 2, (pixels - 1) // 2
+    return max_pool2d(pad(mask, (before, after, before, after)), pixels, stride=1)
 
 
 def blurred(mask: Any, radius: int) -> Any:
@@ -108,10 +118,16 @@ def composite_mask(mask: Any, *, soft: bool) -> Any:
     return mask if soft else (mask > 0.001).to(mask)
 
 
+def eight_bits(image: Any) -> Any:
+    """Values 0 to 1 as levels 0 to 255, uint8. Fractions are cut off, not rounded: ComfyUI saves so, and half a level
+    in every pixel would tell the same picture apart."""
+    return image.float().mul(255.0).add(HARDLY).clamp(0, 255).byte()
+
+
 def as_pixels(image: Any) -> Pixels:
     """The colours of an image as bytes; a mask in gray."""
     levels = (image[0].expand(3, -1, -1)[:3] if image.shape[1] == 1 else image[0, :3]).permute(1, 2, 0)
-    data = (levels.float() * 255.0).clamp(0, 255).round().byte().cpu().numpy()
+    data = eight_bits(levels).cpu().numpy()
     return Pixels(width=data.shape[1], height=data.shape[0], mode="RGB", data=data.tobytes())
 
 

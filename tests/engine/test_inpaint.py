@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from swarm.features.colour_match import matched, to_hsv, to_rgb
-from swarm.features.mask_images import Box, blurred, bounds, grown, pasted, working_size
+from swarm.features.mask_images import Box, blurred, bounds, eight_bits, grown, pasted, widened, working_size
 from swarm.jobs.job import ModelFile
 from swarm.media.image import Picture
 from tests.engine.conftest import SD, Bench
@@ -150,3 +150,28 @@ def test_a_shift_of_colours_is_learnt_outside_the_mask_and_undone_inside(behavio
     assert (matched(faded, original, mask, behavior) - original).abs().mean() < before / 3
     assert matched(faded, original, mask, "None") is faded
     assert matched(faded, original, torch.ones_like(mask), behavior) is faded
+
+
+def test_an_even_square_reaches_further_down_and_right() -> None:
+    mask = torch.zeros(1, 1, 12, 12)
+    mask[0, 0, 5, 6] = 1.0
+    rows, columns = (widened(mask, 6)[0, 0] > 0).nonzero().T
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (3, 8, 4, 9)
+    assert torch.equal(widened(mask, 1), mask)
+
+
+def test_levels_come_back_whole_and_fractions_are_cut_off() -> None:
+    levels = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(eight_bits(levels.float() / 255.0), levels)
+    assert eight_bits(torch.tensor([-1.0, 0.5, 0.9999, 2.0])).tolist() == [0, 127, 254, 255]
+
+
+def test_ddim_lays_other_noise_over_what_is_kept(
+    bench: Bench, files: Mapping[str, ModelFile], asked: dict[str, Any]
+) -> None:
+    """Unmasked, ddim and euler are the same solver."""
+    plain = {"steps": 4, "cfgscale": 4.0}
+    ddim, euler = (bench.picture(files[SD], 3, **plain, sampler=sampler) for sampler in ("ddim", "euler"))
+    assert torch.equal(ddim, euler)
+    masked = [bench.picture(files[SD], 3, **asked, sampler=sampler) for sampler in ("ddim", "euler")]
+    assert (masked[0] - masked[1])[:, SIDE // 2 :].abs().max() > 1.0
