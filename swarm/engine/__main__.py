@@ -35,6 +35,7 @@ def main() -> None:
         dtype=arguments.dtype,
         together=not arguments.alone,
         residency=arguments.residency,
+        kernel=arguments.attention,
         clock=time.monotonic,
     )
 
@@ -49,6 +50,12 @@ def _arguments() -> argparse.Namespace:
         default="auto",
         choices=("auto", "full", "balanced", "low"),
         help="how much of a model stays on the device",
+    )
+    parser.add_argument(
+        "--attention",
+        default="auto",
+        choices=("auto", "flash", "efficient", "cudnn", "math"),
+        help="which of torch's attention kernels to use",
     )
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 for one per physical core")
     return parser.parse_args()

@@ -20,6 +20,7 @@ from swarm.architectures.architecture import Architecture
 from swarm.base.registry import Declared, Registry, collect, declared_in
 from swarm.diffusion.sampler import Sampler
 from swarm.diffusion.schedule import Schedule
+from swarm.engine import attention
 from swarm.engine.batcher import Batcher
 from swarm.engine.components import Adapter
 from swarm.engine.device import Device, choose_device
@@ -65,11 +66,19 @@ def families(residency: str = "auto") -> Families:
 
 
 def serve(
-    mailbox: Mailbox, *, gpu: int, dtype: str, together: bool, residency: str, clock: Callable[[], float]
+    mailbox: Mailbox,
+    *,
+    gpu: int,
+    dtype: str,
+    together: bool,
+    residency: str,
+    kernel: str,
+    clock: Callable[[], float],
 ) -> None:
-    """Say that the engine is ready, then serve for ever, on this thread."""
+    """Say that the engine is ready, then serve for ever, on this thread. `kernel`: one of attention.CHOICES."""
     be_quiet()
     device = choose_device(gpu, dtype)
+    attention.use(kernel, device)
     known = methods()
     models = Models(device, families(residency), clock, known.patches)
     whole = WholePipelines(device, mailbox.cancelled, make_room=lambda: models.drop_others(None))

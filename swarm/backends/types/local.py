@@ -33,6 +33,13 @@ class LocalSettings:
         values=("auto", "full", "balanced", "low"),
         value_names=("Automatic", "Everything", "Denoiser only", "Block by block (slow, little memory)"),
     )
+    attention: str = setting(
+        "auto",
+        "Which of torch's attention kernels to use. One that does not run on the device is not used; the log of the "
+        "engine's start says which do.",
+        values=("auto", "flash", "efficient", "cudnn", "math"),
+        value_names=("Automatic", "Flash", "Memory-efficient", "cuDNN", "Plain (slow, exact)"),
+    )
     deterministic: bool = setting(
         False, "Run every picture alone. Slower; pictures are then the same to the last bit, whatever else is running."
     )
@@ -67,7 +74,7 @@ class LocalBackend:
 
     async def start(self, lost: Callable[[str], None]) -> None:
         arguments = ["--gpu", str(_gpu_number(self._settings.gpu_id)), "--dtype", self._settings.dtype]
-        arguments += ["--residency", self._settings.residency]
+        arguments += ["--residency", self._settings.residency, "--attention", self._settings.attention]
         if self._settings.deterministic:
             arguments.append("--alone")
         hang = max(1.0, float(self._settings.hang_seconds))
