@@ -66,9 +66,10 @@ class Denoiser(Protocol):
 @dataclass(frozen=True, kw_only=True)
 class TextOptions:
     """How a prompt is encoded. `stop_at_layer`: -1 is the last layer, None the family's own choice. `embeddings`: files
-    of textual inversions the prompt may name, by name. `section`: which part of the prompt this is, for LoRA keys."""
+    of textual inversions the prompt may name, by name. `silent`: encoders (slots) that are not to be heard."""
 
     stop_at_layer: int | None = None
+    silent: frozenset[str] = frozenset()
     embeddings: tuple[tuple[str, ModelFile], ...] = ()
 
 

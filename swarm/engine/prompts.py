@@ -8,6 +8,7 @@ from typing import NamedTuple
 from swarm.engine.components import TextEncoder, TextOptions
 from swarm.features.conditioning import CLIP_STOP_AT_LAYER
 from swarm.features.core import NEGATIVE_PROMPT, PROMPT
+from swarm.features.sd3_encoders import silent_encoders
 from swarm.jobs.stage import Conditioning, Pass, StageContext, StageFunction
 from swarm.prompt.alternation import ScheduledText, prompt_schedule
 from swarm.prompt.sections import split_sections
@@ -28,6 +29,7 @@ def text_options(of: Pass) -> TextOptions:
     named = sorted((name, file) for name, file in of.files.items() if name.startswith(EMBEDDING))
     return TextOptions(
         stop_at_layer=of.input.given(CLIP_STOP_AT_LAYER),
+        silent=silent_encoders(of.input),
         embeddings=tuple((name.removeprefix(EMBEDDING), file) for name, file in named),
     )
 

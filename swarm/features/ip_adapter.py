@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from swarm.base.errors import BadInput
+from swarm.features.clip_vision import image_encoder
 from swarm.features.groups import IMAGE_PROMPTING_GROUP
 from swarm.features.prompt_images import PROMPT_IMAGES
 from swarm.jobs.job import ModelFile
@@ -118,7 +119,7 @@ def ip_adapter_files(input: GenerationInput, model: ModelFile | None, files: Fil
             f"The IP-Adapter '{preset}' needs the file '{name}.safetensors' (of h94/IP-Adapter) in the models folder "
             f"'{FOLDER}'."
         )
-    eyes = next((found for one in encoders if (found := files.find("ClipVision", one)) is not None), None)
+    eyes = image_encoder(input, files, encoders)
     if eyes is None:
         raise BadInput(
             f"The IP-Adapter '{preset}' needs the image encoder '{encoders[0]}.safetensors' in the models folder "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from swarm.base.errors import BadInput
+from swarm.features.clip_vision import image_encoder
 from swarm.features.groups import IMAGE_PROMPTING_GROUP
 from swarm.features.prompt_images import PROMPT_IMAGES
 from swarm.jobs.job import ModelFile
@@ -46,10 +47,9 @@ def revision_files(input: GenerationInput, model: ModelFile | None, files: Files
     """The image encoder that sees as SDXL's second text encoder reads."""
     if not input.get(PROMPT_IMAGES) or input.get(REVISION_STRENGTH) <= 0:
         return Found(parts={}, files={})
-    for name in _ENCODERS:
-        found = files.find("ClipVision", name)
-        if found is not None:
-            return Found(parts={}, files={ENCODER_FILE: found})
+    eyes = image_encoder(input, files, _ENCODERS)
+    if eyes is not None:
+        return Found(parts={}, files={ENCODER_FILE: eyes})
     raise BadInput(f"ReVision needs the image encoder '{_ENCODERS[0]}.safetensors' in the models folder 'clip_vision'.")
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from swarm.base.errors import BadInput
+from swarm.features.clip_vision import image_encoder
 from swarm.features.groups import IMAGE_PROMPTING_GROUP
 from swarm.features.prompt_images import PROMPT_IMAGES
 from swarm.jobs.job import ModelFile
@@ -86,7 +87,7 @@ def style_model_files(input: GenerationInput, model: ModelFile | None, files: Fi
     style = files.beside(f"{FOLDER}/{name}")
     if style is None:
         raise BadInput(f"The style model '{name}' is no longer in the models folder '{FOLDER}'.")
-    eyes = next((found for one in _ENCODERS if (found := files.find("ClipVision", one)) is not None), None)
+    eyes = image_encoder(input, files, _ENCODERS)
     if eyes is None:
         raise BadInput(
             f"The style model '{name}' needs the image encoder '{_ENCODERS[0]}.safetensors' in the models folder "

@@ -93,6 +93,25 @@ def test_t5_may_be_left_out(bench: Bench, medium: ModelFile, folder: Path) -> No
     assert len(components.text_modules) == 2
 
 
+def test_encoders_may_be_silenced(bench: Bench, medium: ModelFile) -> None:
+    pipe = reference(MEDIUM)
+    tokens = pipe._get_t5_prompt_embeds(prompt=[PROMPT, NEGATIVE], num_images_per_prompt=1, max_sequence_length=77)
+    summary = torch.zeros(2, pipe.transformer.config.pooled_projection_dim)
+    expected = pixels(
+        pipe(
+            prompt_embeds=tokens[:1], negative_prompt_embeds=tokens[1:], pooled_prompt_embeds=summary[:1],
+            negative_pooled_prompt_embeds=summary[1:], guidance_scale=4.0, height=64, width=64, num_inference_steps=4,
+            latents=noise(7), output_type="pt",
+        )
+    )  # fmt: skip
+    found = bench.picture(medium, 7, **ASKED, sdtextencs="T5 Only")
+    assert (found - expected).abs().max() <= 2.0
+    both = bench.picture(medium, 7, **ASKED)
+    assert torch.equal(bench.picture(medium, 7, **ASKED, sdtextencs="CLIP + T5"), both)
+    assert not torch.equal(bench.picture(medium, 7, **ASKED, sdtextencs="CLIP Only"), both)
+    assert not torch.equal(found, both)
+
+
 def test_pictures_in_company_are_the_pictures_alone(bench: Bench, medium: ModelFile) -> None:
     wishes: list[dict[str, Any]] = [
         {"prompt": "a cat", "steps": 3, "cfgscale": 4.0},

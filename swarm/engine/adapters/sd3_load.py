@@ -28,7 +28,8 @@ SHORTEST = 77
 
 
 class Sd3Text(Remembering):
-    """CLIP's tokens (both widths side by side, zeros up to `width`), then T5's. Without T5 the model does with less."""
+    """CLIP's tokens (both widths side by side, zeros up to `width`), then T5's. Without T5 the model does with less,
+    and encoders that a request does not want heard are left out; nothing at all is zeros."""
 
     def __init__(self, clips: tuple[ClipEncoder, ClipEncoder], t5: T5Encoder | None, width: int) -> None:
         super().__init__()
@@ -38,6 +39,16 @@ class Sd3Text(Remembering):
         self._tokenizer = clip_tokenizer()
 
     def encoded(self, text: str, options: TextOptions) -> Conditioning:
+        words, pooled = self._by_clip(text, options)
+        hears_clip, hears_t5 = "clip_l" not in options.silent, "t5xxl" not in options.silent
+        if not hears_clip:
+            pooled = torch.zeros_like(pooled)
+        heard = [words] if hears_clip else []
+        if self._t5 is not None and hears_t5:
+            heard.append(self._t5.encode(text, options.stop_at_layer).to(words))
+        return Conditioning(tokens=torch.cat(heard, dim=1) if heard else torch.zeros_like(words), pooled=pooled)
+
+    def _by_clip(self, text: str, options: TextOptions) -> tuple[torch.Tensor, torch.Tensor]:
         chunks = clip_chunks(text, self._tokenizer, options)
         tokens, pooled = [], []
         for clip in self._clips:
@@ -47,9 +58,7 @@ class Sd3Text(Remembering):
             pooled.append(summary[:1])
         words = torch.cat(tokens, dim=-1)
         whole = torch.nn.functional.pad(words, (0, self._width - words.shape[-1]))
-        if self._t5 is not None:
-            whole = torch.cat([whole, self._t5.encode(text, options.stop_at_layer).to(whole)], dim=1)
-        return Conditioning(tokens=whole, pooled=torch.cat(pooled, dim=-1))
+        return whole, torch.cat(pooled, dim=-1)
 
 
 def load(source: Source) -> Parts:
