@@ -7,13 +7,16 @@ from collections.abc import Callable, Hashable
 from swarm.access.permissions import MODEL_PARAMS
 from swarm.features.groups import ADVANCED_MODEL_ADDONS_GROUP, ADVANCED_SAMPLING_GROUP
 from swarm.jobs.stage import Pass, Patch, Patched
-from swarm.params.kinds import Integer, Model
+from swarm.params.input import GenerationInput
+from swarm.params.kinds import Boolean, Integer, Model
 
+AUTOMATIC = "Automatic"
 VAE = Model(
     name="VAE",
-    description="The VAE to use instead of the one in the model.",
+    description="The VAE to use instead of the one in the model. Automatic takes what your settings name for the "
+    "model's family.",
     default="None",
-    others=("Automatic", "None"),
+    others=(AUTOMATIC, "None"),
     ignore_if="None",
     subtype="VAE",
     slot="vae",
@@ -21,6 +24,17 @@ VAE = Model(
     permission=MODEL_PARAMS,
     advanced=True,
     toggleable=True,
+)
+AUTOMATIC_VAE = Boolean(
+    name="Automatic VAE",
+    description="Where no VAE is chosen: the one that your settings name for the model's family, if any.",
+    ignore_if="false",
+    group=ADVANCED_MODEL_ADDONS_GROUP,
+    permission=MODEL_PARAMS,
+    visible=False,
+    advanced=True,
+    toggleable=True,
+    nonreusable=True,
 )
 VAE_TILE_SIZE = Integer(
     name="VAE Tile Size",
@@ -47,6 +61,11 @@ VAE_TILE_OVERLAP = Integer(
     toggleable=True,
     depends_on="vaetilesize",
 )
+
+
+def wants_default_vae(input: GenerationInput) -> bool:
+    """Whether the request leaves the choice to the user's settings."""
+    return input.given(VAE) == AUTOMATIC or (not input.has(VAE) and input.get(AUTOMATIC_VAE))
 
 
 def _key(of: Pass) -> Hashable:

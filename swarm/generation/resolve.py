@@ -18,7 +18,9 @@ from swarm.features.output import NO_PREVIEWS
 from swarm.features.resolution import HEIGHT, WIDTH, resolved_size
 from swarm.features.special_logic import special_logic, wildcard_seed
 from swarm.features.swarm import PICK_BY_INDEX, WILDCARD_SEED, WILDCARD_SEED_BEHAVIOR
+from swarm.features.vae import VAE
 from swarm.generation.choices import ServerChoices
+from swarm.generation.default_vae import default_vae
 from swarm.generation.files import gathered, named_models
 from swarm.generation.plan import Plan, batch_seeds
 from swarm.generation.spine import Spine
@@ -59,6 +61,9 @@ def resolve(plan: Plan, user: User, spine: Spine) -> Resolved:
     seeds, variation_seeds = batch_seeds(input, plan.batch)
     file = spine.catalog.model_file(model)
     named = named_models(input, spine.params.params.values(), spine.catalog)
+    vae = default_vae(input, model, user.settings.vaes, spine.catalog)
+    if vae is not None:
+        named.append((VAE, vae))
     found = gathered(input, file, named, spine.needs.values(), spine.catalog)
     job = Job(
         id=plan.id,

@@ -46,6 +46,10 @@ class Studio:
         torch.manual_seed(4)
         (world.models / "Stable-Diffusion").mkdir(parents=True)
         tiny_sd().save_single_file(world.models / "Stable-Diffusion" / "tiny.safetensors")
+        brighter = tiny_sd().vae
+        with torch.no_grad():
+            brighter.decoder.conv_out.bias += 0.2
+        _save(brighter, world.models / "VAE" / "other.safetensors")
         finder = world.models / "clipseg" / "clipseg-rd64-refined" / "model.safetensors"
         _save(CLIPSegForImageSegmentation(CLIPSegConfig(**CLIPSEG)), finder)
         (finder.parent / "config.json").write_text(json.dumps(CLIPSEG), encoding="utf-8")
@@ -97,6 +101,30 @@ def test_what_a_segment_names_is_drawn_anew(studio: Studio) -> None:
     assert "<segment:eye" in metadata["prompt"]
     (cleared,) = studio.files(prompt="a fox <clear:sky,0>")
     assert opened(cleared).mode == "RGBA"
+
+
+def test_the_settings_vae_is_used_when_the_request_leaves_it_to_them(studio: Studio) -> None:
+    """`Automatic` is what pages send, `automaticvae` what SwarmUI's own page does (swarm-t2i 9.4)."""
+
+    def pixels(**changes: Any) -> bytes:
+        return opened(studio.files(**changes)[0]).tobytes()
+
+    def settle(name: str) -> None:
+        studio.client.post("ChangeUserSettings", settings={"vaes.defaultsdv1vae": name})
+
+    plain, other = pixels(), pixels(vae="other")
+    assert plain != other
+    assert pixels(vae="Automatic") == plain
+    settle("other")
+    try:
+        assert pixels() == plain
+        assert pixels(vae="Automatic") == pixels(automaticvae=True) == other
+        assert pixels(vae="None") == plain
+        settle("gone")
+        answer = studio.client.generate(**PLAIN, automaticvae=True)
+        assert "The VAE 'gone', which your settings name" in answer["error"]
+    finally:
+        settle("None")
 
 
 def test_a_cut_out_keeps_sixteen_bits(studio: Studio) -> None:
