@@ -300,7 +300,7 @@ class Batcher:
         if measures:
             torch.cuda.reset_peak_memory_stats(device.place)
         self._watch.start()
-        outputs = model.denoiser(rows)
+        outputs = model.answers(rows)
         self._watch.stop((limit, len(rows)))
         if measures:
             self._peaks[group] = len(rows)

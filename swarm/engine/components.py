@@ -19,7 +19,7 @@ from swarm.diffusion.sigmas import SigmaTable
 from swarm.engine.checkpoint import Checkpoint
 from swarm.engine.device import Device
 from swarm.engine.residency import Residency
-from swarm.jobs.job import ModelFile
+from swarm.jobs.job import LoraUse, ModelFile
 from swarm.jobs.stage import Conditioning, Control
 from swarm.media.image import Picture
 
@@ -66,10 +66,13 @@ class Denoiser(Protocol):
 @dataclass(frozen=True, kw_only=True)
 class TextOptions:
     """How a prompt is encoded. `stop_at_layer`: -1 is the last layer, None the family's own choice. `embeddings`: files
-    of textual inversions the prompt may name, by name. `silent`: encoders (slots) that are not to be heard."""
+    of textual inversions the prompt may name, by name. `silent`: encoders (slots) that are not to be heard. `loras`:
+    what acts on them besides `state`.
+    """
 
     stop_at_layer: int | None = None
     silent: frozenset[str] = frozenset()
+    loras: tuple[LoraUse, ...] = ()
     embeddings: tuple[tuple[str, ModelFile], ...] = ()
 
 
@@ -259,4 +262,5 @@ def kind_of(row: Row) -> object:
         row.guidance is None,
         tuple((control.file.path, control.mode) for control in row.controls),
         tuple(sorted(row.conditioning.extra)),
+        row.conditioning.loras,
     )

@@ -10,13 +10,14 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from swarm.base.errors import BadInput
 from swarm.engine.checkpoint import Checkpoint
 from swarm.engine.components import Components
-from swarm.jobs.job import LoraUse
+from swarm.jobs.job import LoraUse, ModelFile
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,8 @@ _HOMES = (
     ("text_encoder.", "te0"), ("lora_transformer_", "unet"), ("lycoris_", "unet"), ("transformer.", "unet"),
     ("base_model.model.", "unet"), ("model.diffusion_model.", "unet"),
 )  # fmt: skip
+_BARE = ("transformer_blocks.", "single_transformer_blocks.", "double_blocks.", "single_blocks.")
+"""How modules of a denoiser begin in files that write nothing before them."""
 _XLABS = re.compile(r"(double_blocks\.\d+)\.processor\.(qkv|proj)_lora([12])\.(down|up)\.weight")
 """XLabs' names of Flux LoRAs: 1 is the picture's side of a block, 2 the text's."""
 Pieces = dict[str, torch.Tensor]
@@ -47,7 +50,7 @@ class Patched:
     def __init__(self, components: Components) -> None:
         self.uses: LoraKey = ()
         self._components = components
-        self._targets = _targets(components)
+        self._targets = {name: module.weight for name, module in lora_targets(components).items()}
         self._originals: dict[str, torch.Tensor] = {}
 
     def put(self, uses: Sequence[LoraUse], key: LoraKey) -> None:
@@ -70,52 +73,69 @@ class Patched:
         self._components.text.state = ()
 
     def _add(self, use: LoraUse) -> None:
-        changes = self._translated(read_lora(use.file.path), use.file.name)
-        fitting = {name: pieces for name, pieces in changes.items() if name in self._targets}
-        if not fitting:
-            raise BadInput(f"The LoRA '{use.file.name}' does not fit the model '{self._components.file.name}'.")
-        if len(fitting) < len(changes):
-            logger.warning("LoRA %s: %d of %d parts fit the model.", use.file.name, len(fitting), len(changes))
-        for name, pieces in fitting.items():
+        for name, pieces in fitting(self._components, use.file).items():
             strength = use.weight if name.startswith("unet_") else use.text_weight
             if strength:
                 self._change(name, pieces, strength, use.file.name)
-
-    def _translated(self, changes: Mapping[str, Pieces], file: str) -> dict[str, Pieces]:
-        """The same changes by the names of the modules that are there, cut where one layer is several modules here."""
-        denoiser, keys = self._components.denoiser, self._components.adapter.lora_keys
-        found: dict[str, Pieces] = {}
-        for name, pieces in changes.items():
-            if not name.startswith("unet_"):
-                found[name] = pieces
-                continue
-            homes = [f"unet_{key}" for key in keys(name.removeprefix("unet_"), denoiser)]
-            if len(homes) == 1:
-                found[homes[0]] = pieces
-                continue
-            sizes = [self._targets[home].shape[0] if home in self._targets else 0 for home in homes]
-            try:
-                found |= dict(zip(homes, cut(pieces, sizes), strict=True))
-            except (RuntimeError, KeyError):
-                raise BadInput(
-                    f"The LoRA '{file}' does not fit the model '{self._components.file.name}': {name} cannot be cut."
-                ) from None
-        return found
 
     def _change(self, name: str, pieces: Pieces, strength: float, file: str) -> None:
         target = self._targets[name]
         if name not in self._originals:
             self._originals[name] = target.clone()
         try:
-            change = delta(pieces, target.device).reshape(target.shape)
-            changed = target.float() + change * strength
-            if "dora" in pieces:
-                changed = target.float() + (magnified(target.float() + change, pieces["dora"]) - target) * strength
+            target.copy_(target.float() + change_of(target, pieces) * strength)
+        except (RuntimeError, KeyError):
+            raise other_shape(file, self._components, name) from None
+
+
+def fitting(components: Components, file: ModelFile) -> dict[str, Pieces]:
+    """What a LoRA changes of a model, by the names of `lora_targets`. Raises BadInput when that is nothing."""
+    targets = lora_targets(components)
+    changes = _translated(read_lora(file.path), file.name, components, targets)
+    found = {name: pieces for name, pieces in changes.items() if name in targets}
+    if not found:
+        raise BadInput(f"The LoRA '{file.name}' does not fit the model '{components.file.name}'.")
+    if len(found) < len(changes):
+        logger.warning("LoRA %s: %d of %d parts fit the model.", file.name, len(found), len(changes))
+    return found
+
+
+def other_shape(file: str, components: Components, name: str) -> BadInput:
+    """What to answer when a change does not fit the weight that it is for."""
+    return BadInput(f"The LoRA '{file}' does not fit the model '{components.file.name}': {name} has another shape.")
+
+
+def _translated(
+    changes: Mapping[str, Pieces], file: str, components: Components, targets: Mapping[str, Any]
+) -> dict[str, Pieces]:
+    """The same changes by the names of the modules that are there, cut where one layer is several modules here."""
+    denoiser, keys = components.denoiser, components.adapter.lora_keys
+    found: dict[str, Pieces] = {}
+    for name, pieces in changes.items():
+        if not name.startswith("unet_"):
+            found[name] = pieces
+            continue
+        homes = [f"unet_{key}" for key in keys(name.removeprefix("unet_"), denoiser)]
+        if len(homes) == 1:
+            found[homes[0]] = pieces
+            continue
+        sizes = [targets[home].weight.shape[0] if home in targets else 0 for home in homes]
+        try:
+            found |= dict(zip(homes, cut(pieces, sizes), strict=True))
         except (RuntimeError, KeyError):
             raise BadInput(
-                f"The LoRA '{file}' does not fit the model '{self._components.file.name}': {name} has another shape."
+                f"The LoRA '{file}' does not fit the model '{components.file.name}': {name} cannot be cut."
             ) from None
-        target.copy_(changed)
+    return found
+
+
+def change_of(weight: torch.Tensor, pieces: Pieces) -> torch.Tensor:
+    """What a LoRA adds to a weight at strength 1, in its shape, float32. Raises RuntimeError or KeyError when it does
+    not fit."""
+    change = delta(pieces, weight.device).reshape(weight.shape)
+    if "dora" not in pieces:
+        return change
+    return magnified(weight.float() + change, pieces["dora"]) - weight.float()
 
 
 def delta(pieces: Pieces, device: torch.device) -> torch.Tensor:
@@ -229,19 +249,20 @@ def _part(name: str) -> tuple[str, str, str] | None:
             for prefix, home in _HOMES:
                 if body.startswith(prefix):
                     return home, body[len(prefix) :].replace(".", "_"), part
+            return ("unet", body.replace(".", "_"), part) if body.startswith(_BARE) else None
     return None
 
 
-def _targets(components: Components) -> Mapping[str, torch.Tensor]:
-    """Every weight a LoRA may change, by home and module name with underscores."""
-    found: dict[str, torch.Tensor] = {}
+def lora_targets(components: Components) -> Mapping[str, Any]:
+    """Every layer whose weight a LoRA may change, by home and module name with underscores."""
+    found: dict[str, Any] = {}
     for name, module in components.denoiser.named_modules():
         if isinstance(module, torch.nn.Linear | torch.nn.Conv2d):
-            found["unet_" + name.replace(".", "_")] = module.weight
+            found["unet_" + name.replace(".", "_")] = module
     for number, encoder in enumerate(components.text_modules):
         for name, module in encoder.named_modules():
             if isinstance(module, torch.nn.Linear):
                 plain = name.startswith(("text_model.", "encoder.block.")) or "projection" in name
                 spelled = name if plain else f"text_model.{name}"
-                found[f"te{number}_" + spelled.replace(".", "_")] = module.weight
+                found[f"te{number}_" + spelled.replace(".", "_")] = module
     return found

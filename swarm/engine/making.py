@@ -34,6 +34,7 @@ def base_pass(job: Job, index: int, acts: Sequence[Act]) -> Pass:
         model=model_of(job),
         seed=job.seeds[index],
         loras=tuple(use for use in job.loras if use.section in BASE_SECTIONS),
+        confined=tuple(use for use in job.loras if use.section >= Section.FIRST_PART and use.weight),
         parts=job.parts,
         files=job.files,
         variation_seed=job.variation_seeds[index] if job.variation_seeds else None,

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from swarm.base.errors import BadInput
+from swarm.engine.branches import Branches
 from swarm.engine.components import Components
 from swarm.engine.device import Device
 from swarm.engine.loader import Families
@@ -202,7 +203,13 @@ class Models:
 def made(components: Components, device: Device) -> Model:
     """Components with their denoiser and preview colours."""
     denoiser = components.adapter.denoiser(components, device)
-    return Model(components=components, denoiser=denoiser, colours=colours_for(components, device), device=device)
+    return Model(
+        components=components,
+        denoiser=denoiser,
+        branches=Branches(components),
+        colours=colours_for(components, device),
+        device=device,
+    )
 
 
 def _weight_bytes(path: Path) -> int:

@@ -19,6 +19,7 @@ from swarm.diffusion.sampler import Denoise, Guided, Sampler, SamplerRun
 from swarm.diffusion.schedule import Schedule, ScheduleOptions, sigmas_for
 from swarm.diffusion.space import Space
 from swarm.engine.asked import as_asked
+from swarm.engine.branches import Branches
 from swarm.engine.components import Components, Denoiser, Row
 from swarm.engine.device import Device
 from swarm.engine.latents import noise_for, seeded_noise, varied
@@ -53,8 +54,17 @@ class Model:
 
     components: Components
     denoiser: Denoiser
+    branches: Branches
     colours: Colours
     device: Device
+
+    def answers(self, rows: Sequence[Row]) -> torch.Tensor:
+        """The denoiser's outputs for rows of one entry of `together`: (n, C, h, w) float32."""
+        loras = rows[0].conditioning.loras
+        if not loras:
+            return self.denoiser(rows)
+        with self.branches.acting(loras):
+            return self.denoiser(rows)
 
 
 class Sampling:
@@ -149,7 +159,7 @@ class Sampling:
     def move_to(self, model: Model) -> None:
         """Go on with the same weights, loaded anew."""
         model = self.model = _told_to(model, self.of)
-        self.context.tools = Tools(model.components, model.device, self.of, self._predicted)
+        self.context.tools = Tools(model.components, model.branches, model.device, self.of, self._predicted)
         self._prompts.text = model.components.text
 
     def close(self) -> None:
@@ -199,7 +209,7 @@ class Sampling:
         row = self._row(x, Denoise(x, sigma, context.step), conditioning, self._sizes[0])
         ways = components.adapter.variants
         with ways[variant](components.denoiser) if variant else nullcontext() as seen:
-            said = self.model.denoiser([row])
+            said = self.model.answers([row])
         keep, factor = denoised_factors(components.prediction, sigma)
         return torch.add(x * keep, said, alpha=factor), seen
 
@@ -309,7 +319,7 @@ def _started(model: Model, methods: Methods, of: Pass, index: int, predict: Pred
         width=shape[2] * factor,
         height=shape[1] * factor,
         steps=request.get(STEPS),
-        tools=Tools(components, model.device, of, predict),
+        tools=Tools(components, model.branches, model.device, of, predict),
         files=of.files,
         is_flow=components.is_flow,
         latent=torch.zeros((1, *shape)) if of.latent is None else of.latent.float(),

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import torch
 
 from swarm.architectures.architecture import Architecture
 from swarm.base.errors import BadInput
+from swarm.engine.branches import Branches
 from swarm.engine.components import Components
 from swarm.engine.decode import as_tensor, encode, noisy, opened
 from swarm.engine.device import Device
 from swarm.engine.image_words import summary
 from swarm.engine.prompts import text_options
-from swarm.jobs.job import ModelFile
+from swarm.jobs.job import LoraUse, ModelFile
 from swarm.jobs.stage import Conditioning, Pass
 from swarm.media.image import Picture, Pixels
 
@@ -25,8 +27,9 @@ Predict: TypeAlias = Callable[[torch.Tensor, float, Conditioning, str], tuple[to
 class Tools:
     """Tools for one walk."""
 
-    def __init__(self, components: Components, device: Device, of: Pass, predict: Predict) -> None:
+    def __init__(self, components: Components, branches: Branches, device: Device, of: Pass, predict: Predict) -> None:
         self._components = components
+        self._branches = branches
         self._device = device
         self._of = of
         self._predict = predict
@@ -53,8 +56,12 @@ class Tools:
         image = opened(picture, width, height)
         return Pixels(width=width, height=height, mode="RGB", data=image.tobytes())
 
-    def encode_text(self, text: str) -> Conditioning:
-        return self._components.text.encode(text, text_options(self._of))
+    def encode_text(self, text: str, loras: tuple[LoraUse, ...] = ()) -> Conditioning:
+        options = text_options(self._of)
+        if not loras:
+            return self._components.text.encode(text, options)
+        with self._branches.acting(loras):
+            return replace(self._components.text.encode(text, replace(options, loras=loras)), loras=loras)
 
     def timestep(self, sigma: float) -> float:
         return self._components.table.t_of(sigma)

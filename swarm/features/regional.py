@@ -11,6 +11,7 @@ from typing import Any
 
 from swarm.features.core import PROMPT
 from swarm.features.groups import REGIONAL_PROMPTING_GROUP
+from swarm.jobs.job import LoraUse
 from swarm.jobs.stage import Conditioning, Stage, StageContext, stage
 from swarm.params.kinds import Decimal
 from swarm.prompt.sections import PromptParts, Region, split_sections
@@ -48,13 +49,20 @@ def _mixed(context: StageContext, whole: Conditioning, parts: PromptParts) -> li
     size = context.latent.shape[-2:]
     masks = region_masks(parts.regions)
     background = (1.0 - sum(masks[1:], masks[0])).clamp(0, 1)
-    outside = whole if not parts.background else context.tools.encode_text(parts.background)
+    outside = whole
+    if parts.background:
+        outside = context.tools.encode_text(parts.background, _loras(context, parts.background_cid))
     told = [replace(whole, weight=_sized(background * 0 + factor, size))]
     told.append(replace(outside, weight=_sized(background * (1.0 - factor), size)))
     for region, mask in zip(parts.regions, masks, strict=True):
-        words = context.tools.encode_text(region.text)
+        words = context.tools.encode_text(region.text, _loras(context, region.cid))
         told.append(replace(words, weight=_sized(mask * (1.0 - factor), size)))
     return [one for one in told if float(one.weight.max()) > 0]
+
+
+def _loras(context: StageContext, section: int) -> tuple[LoraUse, ...]:
+    """The LoRAs that a region's words brought."""
+    return tuple(use for use in context.of.confined if use.section == section)
 
 
 def region_masks(regions: Sequence[Region]) -> list[Any]:

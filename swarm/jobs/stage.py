@@ -41,7 +41,8 @@ class Conditioning:
 
     `pooled`: (1, width) or None. `extra`: whatever else a family's denoiser is told (masks, token ids, image tokens …),
     by its own names. A prompt may be several of these, mixed by `weight` (1, 1, h, w) at the latent's size or a number;
-    one of them counts from `start` to `end`, shares of the whole walk.
+    one of them counts from `start` to `end`, shares of the whole walk. `loras`: what acts besides the walk's own LoRAs
+    when this is told.
     """
 
     tokens: Any
@@ -50,6 +51,7 @@ class Conditioning:
     weight: Any = 1.0
     start: float = 0.0
     end: float = 1.0
+    loras: tuple[LoraUse, ...] = ()
 
     def counts_at(self, share: float) -> bool:
         """Whether it counts when `share` (0 to 1) of the walk is done."""
@@ -77,7 +79,8 @@ class Pass:
 
     `input`: what every stage of the walk reads (an act that refines sets STEPS, CFG_SCALE, PROMPT … to what its walk
     wants). `latent`: a clean latent (1, C, h, w) in the model's scale to begin with, instead of an empty one; the walk
-    then begins at step `first_step`. `adds_noise` False: `latent` carries its noise already. `last_step`: stop there,
+    then begins at step `first_step`. `confined`: LoRAs that act where the prompt's part of their section does, and
+    nowhere else. `adds_noise` False: `latent` carries its noise already. `last_step`: stop there,
     None to walk to the end; the last step then leads straight to no noise, unless `leaves_noise`. `name`: `base`,
     `refiner`, `segment` …
     """
@@ -86,6 +89,7 @@ class Pass:
     model: ModelFile
     seed: int
     loras: tuple[LoraUse, ...] = ()
+    confined: tuple[LoraUse, ...] = ()
     parts: Mapping[str, ModelFile] = field(default_factory=dict)
     files: Mapping[str, ModelFile] = field(default_factory=dict)
     variation_seed: int | None = None
@@ -124,8 +128,8 @@ class StageTools(Protocol):
     def pixels(self, picture: Picture, *, width: int, height: int) -> Pixels:
         """A picture stretched to width × height."""
 
-    def encode_text(self, text: str) -> Conditioning:
-        """A prompt, as the walk's own encoder says it."""
+    def encode_text(self, text: str, loras: tuple[LoraUse, ...] = ()) -> Conditioning:
+        """A prompt, as the walk's own encoder says it; `loras` act on it, and will when it is told to the model."""
 
     def timestep(self, sigma: float) -> float:
         """The model's timestep for a noise level."""

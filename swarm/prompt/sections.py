@@ -114,6 +114,7 @@ class PromptParts:
     video: str = ""
     video_swap: str = ""
     background: str = ""
+    background_cid: int = 0
     regions: tuple[Region, ...] = ()
     segments: tuple[Segment, ...] = ()
     clears: tuple[Segment, ...] = ()
@@ -182,6 +183,7 @@ class _Reading:
     texts: dict[str, list[str]]
     target: str = ""
     cid: int = 0
+    background_cid: int = 0
     found: list[Region | Segment | Extend] = field(default_factory=list)
     clears: set[int] = field(default_factory=set)
 
@@ -197,6 +199,7 @@ class _Reading:
             self.target = name
         elif name == "region" and data in ("end", "background"):
             self.target = "" if data == "end" else data
+            self.background_cid = cid if data == "background" else self.background_cid
         elif (part := _part(name, data, cid)) is not None:
             self._begin(part, clears=name == "clear")
         else:
@@ -233,6 +236,7 @@ class _Reading:
             video=self._text("video"),
             video_swap=self._text("videoswap"),
             background=self._text("background"),
+            background_cid=self.background_cid,
             regions=tuple(regions),
             segments=tuple(segments),
             clears=tuple(clears),
