@@ -49,7 +49,7 @@ def demand_of(job: Job, needs: frozenset[str], *, alone: bool = False) -> Demand
         backend_id=str(job.input.get(EXACT_BACKEND_ID) if job.input.has(EXACT_BACKEND_ID) else ""),
         loads=not job.input.get(NO_LOAD_MODELS),
         alone=alone,
-        others=tuple(_others(job)),
+        others=job.others,
         embeddings=tuple(name.removeprefix(_EMBEDDING) for name in job.files if name.startswith(_EMBEDDING)),
         elsewhere=next((file.name for file in _files(job) if file.remote), ""),
         params=frozenset(job.input),
@@ -61,19 +61,6 @@ def _files(job: Job) -> Iterator[ModelFile]:
     yield from (lora.file for lora in job.loras)
     yield from job.parts.values()
     yield from job.files.values()
-
-
-def _others(job: Job) -> Iterator[tuple[str, str]]:
-    """(set, name) of the models that the request names besides the main one, as far as backends list such sets."""
-    for param_id in job.input:
-        if param_id in ("refinermodel", "videomodel", "videoswapmodel", "segmentmodel"):
-            yield "Stable-Diffusion", str(job.input.values[param_id])
-        elif param_id in ("vae", "refinervae"):
-            yield "VAE", str(job.input.values[param_id])
-        elif param_id in ("clipgmodel", "cliplmodel", "t5xxlmodel"):
-            yield "Clip", str(job.input.values[param_id])
-        elif param_id.startswith("controlnet") and param_id.endswith("model"):
-            yield "ControlNet", str(job.input.values[param_id])
 
 
 def refusal(demand: Demand, instance: BackendInstance) -> str | None:

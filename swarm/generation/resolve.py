@@ -76,6 +76,7 @@ def resolve(plan: Plan, user: User, spine: Spine) -> Resolved:
         variation_seeds=variation_seeds,
         wants_previews=not input.get(NO_PREVIEWS),
         user_id=user.id,
+        others=tuple((entry.subtype, entry.name) for _, entry in named),
     )
     others = ((param.id, entry) for param, entry in named)
     embedded = (("used_embeddings", entry) for entry in embeddings.values())

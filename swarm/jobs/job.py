@@ -53,7 +53,8 @@ class Job:
     all parameters that features read. One task makes `len(seeds)` pictures (its batch size); picture k uses `seeds[k]`
     and, when a variation is asked, `variation_seeds[k]`. `parts`: files that complete or replace components of the
     model, by slot (`vae`, `clip_l`, `clip_g`, `t5xxl`, `qwen` …). `files`: every other model file that features asked
-    for, by the id of the parameter that names it or by the name the feature gave it (jobs.needs).
+    for, by the id of the parameter that names it or by the name the feature gave it (jobs.needs). `others`: (set, name)
+    of the models that the request names besides the main one; whoever takes the job must have them.
     """
 
     id: str
@@ -64,5 +65,6 @@ class Job:
     files: Mapping[str, ModelFile] = field(default_factory=lambda: MappingProxyType({}))
     seeds: tuple[int, ...]
     variation_seeds: tuple[int, ...] = ()
+    others: tuple[tuple[str, str], ...] = ()
     wants_previews: bool = True
     user_id: str = ""

@@ -62,7 +62,9 @@ def interrupted(client: SwarmClient, has_begun: Any) -> None:
 def test_comfy_says_what_it_can(tmp_path: Path) -> None:
     with comfy_server(tmp_path) as (client, _):
         [backend] = client.post("ListBackends").values()
-        assert backend["features"] == ["comfyui", "endstepsearly", "folderbackslash"]
+        assert backend["features"] == [
+            "comfyui", "controlnet", "endstepsearly", "folderbackslash", "freeu", "refiners",
+        ]  # fmt: skip
         assert backend["max_usages"] == 2
 
 

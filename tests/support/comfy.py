@@ -6,6 +6,7 @@ import asyncio
 import json
 import struct
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 from starlette.applications import Starlette
@@ -18,6 +19,10 @@ from swarm.backends.types.fake import as_png, gradient
 
 _WHOLE, _TEXT, _NUMBER = ["INT", {}], ["STRING", {"multiline": True}], ["FLOAT", {}]
 _SWITCH = [["enable", "disable"]]
+
+_ENCODERS = ["clip_l.safetensors", "t5xxl_fp16.safetensors", "qwen.safetensors"]
+
+_PLAIN: dict[str, tuple[type, ...]] = {"INT": (int,), "FLOAT": (int, float), "STRING": (str,), "BOOLEAN": (bool,)}
 
 Frame = str | bytes
 
@@ -38,7 +43,7 @@ def object_info(checkpoints: list[str], loras: list[str]) -> dict[str, Any]:
             strength_model=_NUMBER,
             strength_clip=_NUMBER,
         ),
-        "VAELoader": _node(["VAE"], vae_name=[["other.safetensors"]]),
+        "VAELoader": _node(["VAE"], vae_name=[["other.safetensors", "ae.safetensors"]]),
         "CLIPTextEncode": _node(["CONDITIONING"], clip=["CLIP"], text=_TEXT),
         "EmptyLatentImage": _node(["LATENT"], width=_WHOLE, height=_WHOLE, batch_size=_WHOLE),
         "KSamplerAdvanced": _node(
@@ -72,6 +77,79 @@ def object_info(checkpoints: list[str], loras: list[str]) -> dict[str, Any]:
         "SetLatentNoiseMask": _node(["LATENT"], samples=["LATENT"], mask=["MASK"]),
         "SaveImage": _node([], images=["IMAGE"], filename_prefix=_TEXT),
         "PreviewImage": _node([], images=["IMAGE"]),
+        **_further(),
+    }
+
+
+def _further() -> dict[str, Any]:
+    """Nodes for what a plain picture does without."""
+    conditioned, masked, switch = ["CONDITIONING"], ["MASK"], ["BOOLEAN"]
+    kinds = [["sd3", "flux", "chroma", "qwen_image", "lumina2"]]
+    place = {"x": _WHOLE, "y": _WHOLE}
+    return {
+        "UNETLoader": _node(["MODEL"], unet_name=[["flux.safetensors"]], weight_dtype=[["default", "fp8_e4m3fn"]]),
+        "CLIPLoader": _node(["CLIP"], clip_name=[_ENCODERS], type=kinds),
+        "DualCLIPLoader": _node(["CLIP"], clip_name1=[_ENCODERS], clip_name2=[_ENCODERS], type=kinds),
+        "CLIPSetLastLayer": _node(["CLIP"], clip=["CLIP"], stop_at_clip_layer=_WHOLE),
+        "FluxGuidance": _node(conditioned, conditioning=conditioned, guidance=_NUMBER),
+        "ModelSamplingFlux": _node(
+            ["MODEL"], model=["MODEL"], max_shift=_NUMBER, base_shift=_NUMBER, width=_WHOLE, height=_WHOLE
+        ),
+        "ModelSamplingSD3": _node(["MODEL"], model=["MODEL"], shift=_NUMBER),
+        "ModelSamplingDiscrete": _node(
+            ["MODEL"], model=["MODEL"], sampling=[["eps", "v_prediction", "lcm", "x0"]], zsnr=switch
+        ),
+        "FreeU": _node(["MODEL"], model=["MODEL"], b1=_NUMBER, b2=_NUMBER, s1=_NUMBER, s2=_NUMBER),
+        "FreeU_V2": _node(["MODEL"], model=["MODEL"], b1=_NUMBER, b2=_NUMBER, s1=_NUMBER, s2=_NUMBER),
+        "RescaleCFG": _node(["MODEL"], model=["MODEL"], multiplier=_NUMBER),
+        "PerturbedAttentionGuidance": _node(["MODEL"], model=["MODEL"], scale=_NUMBER),
+        "DifferentialDiffusion": _node(["MODEL"], model=["MODEL"]),
+        "ConditioningZeroOut": _node(conditioned, conditioning=conditioned),
+        "ConditioningCombine": _node(conditioned, conditioning_1=conditioned, conditioning_2=conditioned),
+        "ConditioningSetMask": _node(
+            conditioned,
+            conditioning=conditioned,
+            mask=masked,
+            strength=_NUMBER,
+            set_cond_area=[["default", "mask bounds"]],
+        ),
+        "SolidMask": _node(masked, value=_NUMBER, width=_WHOLE, height=_WHOLE),
+        "InvertMask": _node(masked, mask=masked),
+        "GrowMask": _node(masked, mask=masked, expand=_WHOLE, tapered_corners=switch),
+        "MaskToImage": _node(["IMAGE"], mask=masked),
+        "ImageBlur": _node(["IMAGE"], image=["IMAGE"], blur_radius=_WHOLE, sigma=_NUMBER),
+        "MaskComposite": _node(
+            masked, destination=masked, source=masked, **place, operation=[["add", "subtract", "multiply"]]
+        ),
+        "ImageCompositeMasked": _node(
+            ["IMAGE"], destination=["IMAGE"], source=["IMAGE"], **place, resize_source=switch, mask=masked
+        ),
+        "ControlNetLoader": _node(["CONTROL_NET"], control_net_name=[["canny.safetensors"]]),
+        "ControlNetApplyAdvanced": _node(
+            ["CONDITIONING", "CONDITIONING"],
+            positive=conditioned,
+            negative=conditioned,
+            control_net=["CONTROL_NET"],
+            image=["IMAGE"],
+            strength=_NUMBER,
+            start_percent=_NUMBER,
+            end_percent=_NUMBER,
+        ),
+        "Canny": _node(["IMAGE"], image=["IMAGE"], low_threshold=_NUMBER, high_threshold=_NUMBER),
+        "UpscaleModelLoader": _node(["UPSCALE_MODEL"], model_name=[["2x.safetensors"]]),
+        "ImageUpscaleWithModel": _node(["IMAGE"], upscale_model=["UPSCALE_MODEL"], image=["IMAGE"]),
+        "LatentUpscaleBy": _node(
+            ["LATENT"], samples=["LATENT"], upscale_method=[["bislerp", "bilinear"]], scale_by=_NUMBER
+        ),
+        "VAEDecodeTiled": _node(
+            ["IMAGE"],
+            samples=["LATENT"],
+            vae=["VAE"],
+            tile_size=_WHOLE,
+            overlap=_WHOLE,
+            temporal_size=_WHOLE,
+            temporal_overlap=_WHOLE,
+        ),
     }
 
 
@@ -165,9 +243,8 @@ class FakeComfy:
             options = wanted[1]["options"] if kind == "COMBO" else kind
             is_upload = len(wanted) > 1 and wanted[1].get("image_upload")
             return None if given in (self.uploads if is_upload else options) else f"{given!r} not in list"
-        plain: dict[str, tuple[type, ...]] = {"INT": (int,), "FLOAT": (int, float), "STRING": (str,)}
-        if kind in plain:
-            return None if isinstance(given, plain[kind]) else f"{given!r} is no {kind}"
+        if kind in _PLAIN:
+            return None if isinstance(given, _PLAIN[kind]) else f"{given!r} is no {kind}"
         if not isinstance(given, list) or given[0] not in graph:
             return "a link is needed"
         outputs = self.info[graph[given[0]]["class_type"]]["output"]
@@ -199,11 +276,13 @@ class FakeComfy:
             frames.put_nowait(struct.pack(">II", 1, 2) + as_png(gradient(step, 8, 8)).data)
 
     def _store(self, graph: dict[str, Any], node: dict[str, Any]) -> dict[str, str]:
-        sampler = graph[graph[node["inputs"]["images"][0]]["inputs"]["samples"][0]]
-        latent = graph[sampler["inputs"]["latent_image"][0]]["inputs"]
-        width, height = latent.get("width", 64), latent.get("height", 64)
+        above = list(_above(graph, node))
+        seed = next(one["inputs"]["noise_seed"] for one in above if one["class_type"] == "KSamplerAdvanced")
+        sized: dict[str, Any] = next(
+            (one["inputs"] for one in above if isinstance(one["inputs"].get("width"), int)), {}
+        )
         name = f"swarm_{uuid.uuid4().hex}.png"
-        self._files[name] = as_png(gradient(sampler["inputs"]["noise_seed"], width, height)).data
+        self._files[name] = as_png(gradient(seed, sized.get("width", 64), sized.get("height", 64))).data
         return {"filename": name, "subfolder": "", "type": "temp"}
 
     async def _past(self, request: Request) -> JSONResponse:
@@ -238,3 +317,13 @@ class FakeComfy:
                 self.uploads[name] = data.removesuffix(b"\r\n")
                 return JSONResponse({"name": name, "subfolder": "", "type": "input"})
         return JSONResponse({"error": "no image"}, 400)
+
+
+def _above(graph: dict[str, Any], node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every node that a node's inputs come from, the nearest first."""
+    waiting = [node]
+    while waiting:
+        one = waiting.pop(0)
+        links = [graph[value[0]] for value in one["inputs"].values() if isinstance(value, list)]
+        yield from links
+        waiting += links

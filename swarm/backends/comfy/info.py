@@ -11,6 +11,7 @@ _LISTS = (
     ("UNETLoader", "unet_name", "Stable-Diffusion"),
     ("LoraLoader", "lora_name", "LoRA"),
     ("VAELoader", "vae_name", "VAE"),
+    ("CLIPLoader", "clip_name", "Clip"),
     ("ControlNetLoader", "control_net_name", "ControlNet"),
     ("CLIPVisionLoader", "clip_name", "ClipVision"),
     ("SwarmEmbedLoaderListProvider", "embed_name", "Embedding"),
@@ -36,9 +37,9 @@ class ComfyInfo:
 
     @property
     def features(self) -> frozenset[str]:
-        """The flags of what our workflows do; not of all that its nodes could."""
+        """The flags that every workflow stands for; those of single steps come on top."""
         backslash = any("\\" in own for names in self.spelling.values() for own in names.values())
-        return frozenset({"comfyui", "endstepsearly", "folderbackslash" if backslash else "folderslash"})
+        return frozenset({"comfyui", "folderbackslash" if backslash else "folderslash"})
 
 
 def info_of(answer: Mapping[str, Any]) -> ComfyInfo:

@@ -12,7 +12,7 @@ import anyio
 from swarm.backends.backend import BackendContext, BackendType, setting
 from swarm.backends.comfy.client import ComfyClient
 from swarm.backends.comfy.info import ComfyInfo
-from swarm.backends.comfy.workflow import loading_workflow, uploads, workflow_of
+from swarm.backends.comfy.workflow import features_of, loading_workflow, refused, uploads, workflow_of
 from swarm.backends.peer import Peer, Unreachable
 from swarm.base.errors import BackendError, Crashed, UserError
 from swarm.base.tasks import to_thread
@@ -48,7 +48,10 @@ class ComfyBackend:
 
     @property
     def features(self) -> frozenset[str]:
-        return self._info.features if self._info is not None else frozenset()
+        return features_of(self._info) if self._info is not None else frozenset()
+
+    def refuses(self, params: frozenset[str]) -> str | None:
+        return refused(params)
 
     @property
     def current_model(self) -> str | None:
