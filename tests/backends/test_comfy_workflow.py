@@ -22,14 +22,14 @@ from tests.support.comfy import FakeComfy
 PICTURE = as_png(gradient(3, 64, 64))
 
 
-def file(name: str, **more: Any) -> ModelFile:
-    return ModelFile(name=name, path=Path(name), family=None, stamp="1", **more)
+def file(name: str, family: str | None = None, **more: Any) -> ModelFile:
+    return ModelFile(name=name, path=Path(name), family=family, stamp="1", **more)
 
 
-BASE = file("base.safetensors", latent_space="stable-diffusion-xl-v1")
-OTHER = file("refiner.safetensors", latent_space="stable-diffusion-xl-v1")
-FLUX = file("flux.safetensors", latent_space="flux-1")
-FOREIGN = file("other/sd3.safetensors", latent_space="stable-diffusion-v3-medium")
+BASE = file("base.safetensors", latent_space="sdxl")
+OTHER = file("refiner.safetensors", latent_space="sdxl")
+FLUX = file("flux.safetensors", "Flux.1-dev")
+FOREIGN = file("other/sd3.safetensors", latent_space="sd3")
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def test_bare_diffusion_models_get_their_encoders(comfy: FakeComfy, info: ComfyI
     }  # fmt: skip
     assert graph.one("ModelSamplingFlux")["max_shift"] == 1.15
     assert graph.above(graph.one("KSamplerAdvanced"), "positive") == "FluxGuidance"
-    loading = loading_workflow(file("flux.safetensors", latent_space="flux-1", companions=tuple(parts.items())), info)
+    loading = loading_workflow(file("flux.safetensors", "Flux.1-dev", companions=tuple(parts.items())), info)
     assert comfy.errors(dict(loading.nodes)) == {}
     with pytest.raises(BackendError, match="text encoders"):
         Graph(comfy, job({}, FLUX, parts={"vae": parts["vae"]}))

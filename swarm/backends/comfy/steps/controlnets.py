@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from swarm.backends.comfy.building import Building, ComfyStep, need
 from swarm.backends.comfy.graph import Link
+from swarm.backends.comfy.steps.models import family_of
 from swarm.base.errors import BackendError
 from swarm.features.controlnet import preprocessor_of
 from swarm.features.controlnet_images import CANNY
@@ -12,7 +13,7 @@ from swarm.features.init_image import INIT_IMAGE
 from swarm.features.resolution import HEIGHT, WIDTH
 
 _LOW, _HIGH = 0.4, 0.8
-_SPECIAL_VAE = ("flux-1", "stable-diffusion-v3", "qwen-image")
+_SPECIAL_VAE = ("flux.1", "stable-diffusion-v3", "qwen-image")
 
 
 def control(building: Building) -> None:
@@ -30,8 +31,7 @@ def _apply(building: Building, slot: Slot, name: str) -> None:
         net = building.add("SetUnionControlNetType", control_net=net, type=union)
     base = building.base
     assert base is not None, "the steps are out of order"
-    family = building.job.model.latent_space if building.job.model is not None else ""
-    more = {"vae": base.vae} if family.startswith(_SPECIAL_VAE) else {}
+    more = {"vae": base.vae} if family_of(building.job.model).startswith(_SPECIAL_VAE) else {}
     node, _ = building.add(
         "ControlNetApplyAdvanced",
         positive=need(building.positive),

@@ -15,15 +15,16 @@ from swarm.prompt.sections import Section
 
 BASE = (Section.EVERYWHERE, Section.GLOBAL, Section.BASE)
 _ENCODERS = {
-    "flux-1": ("flux", ("clip_l", "t5xxl")),
+    "flux.1": ("flux", ("clip_l", "t5xxl")),
     "stable-diffusion-v3": ("sd3", ("clip_l", "clip_g", "t5xxl")),
     "chroma": ("chroma", ("t5xxl",)),
-    "qwen-image": ("qwen_image", ("qwen",)),
-    "flux-2": ("flux2", ("mistral", "qwen")),
-    "lumina-2": ("lumina2", ("gemma",)),
-    "z-image": ("lumina2", ("qwen",)),
+    "qwen-image": ("qwen_image", ("qwen2.5vl",)),
+    "flux.2": ("flux2", ("mistral", "qwen3", "qwen3_8b")),
+    "lumina-2": ("lumina2", ("gemma2",)),
+    "z-image": ("lumina2", ("qwen3",)),
+    "pixart": ("pixart", ("t5xxl",)),
 }
-"""By how a family's latent space is named: the loader's `type`, and the slots of the encoders it takes."""
+"""By how a family's id begins: the loader's `type`, and the slots of the encoders it takes, all or one of them."""
 
 
 def load(building: Building) -> None:
@@ -43,6 +44,11 @@ def load(building: Building) -> None:
     building.vae = building.base.vae
 
 
+def family_of(file: ModelFile | None) -> str:
+    """The id of a model's family in lower case, "" for none."""
+    return "" if file is None else (file.family or "").lower()
+
+
 def loaded_model(building: Building, file: ModelFile) -> Loaded:
     """A model as it is in its files."""
     if file.name not in building.info.bare_unets:
@@ -59,7 +65,7 @@ def loaded_model(building: Building, file: ModelFile) -> Loaded:
 
 
 def _encoders(building: Building, file: ModelFile) -> Link:
-    known = next((value for start, value in _ENCODERS.items() if file.latent_space.startswith(start)), None)
+    known = next((value for start, value in _ENCODERS.items() if family_of(file).startswith(start)), None)
     if known is None:
         raise BackendError(f"'{file.name}' is a bare diffusion model of a kind this backend cannot put together.")
     kind, slots = known

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from swarm.backends.comfy.building import Building, ComfyStep, Loaded
 from swarm.backends.comfy.graph import Input, Link
+from swarm.backends.comfy.steps.models import family_of
 from swarm.features.alternate_guidance import RENORM_CFG, USE_CFG_ZERO_STAR, USE_TCFG
 from swarm.features.attention_guidance import PAG_SCALE, SAG_SCALE, SAG_SIGMA_BLUR
 from swarm.features.conditioning import RESCALE_CFG_MULTIPLIER
@@ -24,7 +25,7 @@ from swarm.prompt.sections import Section
 
 _PREDICTIONS = {"v": "v_prediction", "v-zsnr": "v_prediction", "epsilon": "eps", "x0": "x0", "lcm": "lcm"}
 _AURA = ("qwen-image", "lumina-2", "z-image", "auraflow", "chroma")
-"""Whose shift is set by the node without the factor of a thousand, by how their latent space or family begins."""
+"""Families whose shift is set by the node without the factor of a thousand, by how their ids begin."""
 
 
 def patch(building: Building) -> None:
@@ -55,8 +56,8 @@ def _sampling(building: Building, model: Link) -> Link:
     if shift is None and kind != "sd3":
         return model
     shift = SIGMA_SHIFT.default if shift is None else shift
-    family = building.job.model.latent_space if building.job.model is not None else ""
-    if family.startswith("flux-1") and kind != "sd3":
+    family = family_of(building.job.model)
+    if family.startswith("flux.1") and kind != "sd3":
         size: dict[str, Input] = {"width": building.get(WIDTH), "height": building.get(HEIGHT)}
         return building.add("ModelSamplingFlux", model=model, max_shift=shift, base_shift=0.5, **size)
     node = "ModelSamplingAuraFlow" if family.startswith(_AURA) else "ModelSamplingSD3"
