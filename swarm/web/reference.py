@@ -26,7 +26,7 @@ _HEAD = """<p>Call a route with <code>POST /API/&lt;name&gt;</code> and a JSON o
 (<code>Content-Type: application/json</code>). Routes marked WebSocket are connected to at the same address; the
 object is the first message. <code>GetNewSession</code> gives the <code>session_id</code> that every other call needs,
 in its body or as the header <code>X-Session-ID</code>. A machine-readable form is at
-<a href="/openapi.json">/openapi.json</a>.</p>"""
+<a href="openapi.json">/openapi.json</a>.</p>"""
 
 
 @page("/openapi.json", methods=("GET", "HEAD"), access=Access.LOGGED_IN)

@@ -59,8 +59,10 @@ def test_two_pictures_come_with_previews_and_progress(slow_server: str, open_pag
     expect(page.locator("batch-strip .tile")).to_have_count(2)
     expect(page.locator("history-browser .thumb")).to_have_count(2)
     expect(page.locator(".stage-prompt")).to_have_text(PROMPT)
-    page.wait_for_function("document.querySelector('.stage-picture img').naturalWidth >= 64")
-    page.wait_for_function("[...document.querySelectorAll('.thumb img')].every((image) => image.naturalWidth > 0)")
+    page.wait_for_function("() => document.querySelector('.stage-picture img').naturalWidth >= 64")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.thumb img')].every((image) => image.naturalWidth > 0)"
+    )
 
 
 def test_the_first_model_is_chosen_and_the_list_can_be_searched(live_server: str, open_page: OpenPage) -> None:

@@ -32,7 +32,7 @@ test("nothing is inline and nothing comes from elsewhere", () => {
 })
 
 test("every asset of the page carries the version stamp and exists", () => {
-  const assets = [...text("index.html").matchAll(/(?:href|src)="([^"#]+)"/g)].map(([, address]) => address)
+  const assets = [...text("index.html").matchAll(/<(?:link|script|img)[^>]*\s(?:href|src)="([^"#]+)"/g)].map(([, address]) => address)
   assert.ok(assets.length > 10)
   for (const address of assets) {
     assert.match(address, /\?vary=\{\{vary\}\}$/)

@@ -2,6 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { ConnectionLost } from "../../static/js/api/stream.js"
 import { Generation } from "../../static/js/state/generation.js"
+import { fromHistory, roleName } from "../../static/js/state/pictures.js"
 import { Selection } from "../../static/js/state/selection.js"
 
 const CLIENT = { session: async () => ({ user_id: "local", output_append_user: true }) }
@@ -82,6 +83,19 @@ test("grids and intermediate pictures are shown but not counted", async () => {
   await generation.start({}, 1)
   assert.equal(done, 1)
   assert.equal(generation.pictures.length, 3)
+})
+
+test("what is no final picture is called so, and is not what the stage shows", async () => {
+  const generation = scripted([image(0), image(-11), image(-1)])
+  await generation.start({}, 1)
+  assert.deepEqual(
+    generation.pictures.map((picture) => roleName(picture)),
+    [null, "Intermediate", "Overview"],
+  )
+  assert.equal(generation.newest.index, 0)
+  const metadata = JSON.stringify({ sui_extra_data: { intermediate: "intermediate output" } })
+  const file = fromHistory({ src: "raw/step.png", metadata }, "", { user_id: "local", output_append_user: true })
+  assert.equal(roleName(file), "Intermediate")
 })
 
 test("two requests have their own pictures and one progress", async () => {

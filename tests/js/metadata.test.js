@@ -65,3 +65,25 @@ test("an announced picture is in the history, one that was not saved is only her
   const plain = fromImage({ image: "Output/raw/a.png" }, "run1/0", { user_id: "local", output_append_user: false })
   assert.equal(plain.path, "raw/a.png")
 })
+
+test("damaged metadata is null or facts, and never an error", () => {
+  const known = new Map([["loras", param("loras", { name: "LoRAs" })]])
+  const values = [null, true, 5, -1, "", "x", [], [[]], {}, { a: {} }, "\u0000", { toString: 1 }, [{ toString: 1 }]]
+  const shapes = values.flatMap((value) => [
+    value,
+    { sui_image_params: value },
+    { sui_image_params: { prompt: value, seed: value, width: value, model: value, loras: value } },
+    { sui_image_params: {}, sui_extra_data: value, sui_models: value },
+    { sui_image_params: { ["__proto__"]: value, constructor: value, toString: value } },
+  ])
+  const cut = [...TEXT].map((_, at) => TEXT.slice(0, at) + TEXT.slice(at + 1))
+  const swapped = [...TEXT].map((_, at) => `${TEXT.slice(0, at)}"${TEXT.slice(at + 1)}`)
+  for (const text of [...shapes.map((shape) => JSON.stringify(shape)), ...cut, ...swapped]) {
+    const metadata = readMetadata(text)
+    if (metadata === null) continue
+    for (const { text: shown } of [...shortFacts(metadata), ...allFacts(metadata, known)]) {
+      assert.equal(typeof shown, "string")
+    }
+  }
+  assert.equal({}.prompt, undefined)
+})

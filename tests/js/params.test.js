@@ -116,3 +116,29 @@ test("reset all keeps the model and the prompt", () => {
   params.resetAll()
   assert.deepEqual([params.value("prompt"), params.value("steps"), params.model.name], ["a cat", "20", "starter"])
 })
+
+test("a mask stays with its init image", () => {
+  params.set("maskimage", "data:mask")
+  params.set("initimage", "data:one")
+  assert.equal(params.value("maskimage"), "data:mask")
+  params.set("initimage", "data:one")
+  assert.equal(params.value("maskimage"), "data:mask")
+  params.set("initimage", "data:other")
+  assert.equal(params.value("maskimage"), "")
+  params.set("maskimage", "data:mask")
+  params.reset("initimage")
+  assert.equal(params.value("maskimage"), "")
+})
+
+test("prompt pictures are sent as a list, and not kept in the browser", () => {
+  assert.ok(!("promptimages" in params.request()))
+  params.set("promptimages", ["data:one", "data:two"])
+  assert.deepEqual(params.request().promptimages, ["data:one", "data:two"])
+  assert.equal(declared().value("promptimages").length, 0)
+})
+
+test("pictures that only the server has are not taken from metadata", () => {
+  const text = JSON.stringify({ sui_image_params: { promptimages: ["inputs/cat.png"], initimage: "inputs/dog.png" } })
+  params.reuse(readMetadata(text))
+  assert.deepEqual([params.value("promptimages"), params.value("initimage")], [[], ""])
+})

@@ -49,5 +49,6 @@
  * @property {string|null} path      inside the user's output folder; null when it was not saved
  * @property {string|null} metadata
  * @property {boolean} starred
+ * @property {"final"|"intermediate"|"sheet"} [role]  only of pictures that were just made
  */
 export {}

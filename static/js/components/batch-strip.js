@@ -7,7 +7,7 @@ import { element, html, render } from "../lib/html.js"
 import { roving } from "../lib/roving.js"
 import { generation, selection } from "../state/app.js"
 import { readMetadata } from "../state/metadata.js"
-import { thumbnail } from "../state/pictures.js"
+import { roleName, thumbnail } from "../state/pictures.js"
 import { watch } from "../state/store.js"
 
 const CLEAR = "Clear the strip (the files stay)"
@@ -64,6 +64,7 @@ class BatchStrip extends HTMLElement {
     return element(
       html`<button class="tile" type="button" tabindex="-1">
         <img alt="" hidden><progress max="1" value="0" aria-hidden="true"></progress>
+        <span class="tile-role" aria-hidden="true" hidden></span>
       </button>`,
     )
   }
@@ -76,11 +77,15 @@ class BatchStrip extends HTMLElement {
     tile.querySelector("progress").value = picture.percent
     tile.querySelector("progress").hidden = picture.isDone
     tile.classList.toggle("is-live", !picture.isDone)
+    const role = picture.isDone ? roleName(picture) : null
+    const words = tile.querySelector(".tile-role")
+    words.hidden = role === null
+    words.textContent = role ?? ""
     attribute(
       tile,
       "aria-label",
       picture.isDone
-        ? `Finished: ${promptOf(picture)}`
+        ? `${role ?? "Finished"}: ${promptOf(picture)}`
         : `Picture in progress, ${percent(Math.floor(picture.percent * 4) / 4)}`,
     )
     attribute(tile, "aria-pressed", String(selection.current?.key === picture.key))

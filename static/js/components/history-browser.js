@@ -8,6 +8,7 @@ import { roving } from "../lib/roving.js"
 import { history, selection } from "../state/app.js"
 import { ORDERS } from "../state/history.js"
 import { readMetadata } from "../state/metadata.js"
+import { roleName } from "../state/pictures.js"
 import { watch } from "../state/store.js"
 
 const PAGE = 60
@@ -108,10 +109,14 @@ class HistoryBrowser extends HTMLElement {
     select.value = history.folder
   }
 
-  #make({ preview, metadata, path }) {
-    const name = readMetadata(metadata)?.params.prompt || path.split("/").pop()
+  #make(picture) {
+    const { preview, metadata, path } = picture
+    const role = roleName(picture)
+    const said = readMetadata(metadata)?.params.prompt || path.split("/").pop()
+    const name = role ? `${role}: ${said}` : said
     return element(html`<button class="thumb" type="button" tabindex="-1" title="${name}" aria-label="${name}">
       <img src="${preview}" alt="" loading="lazy" decoding="async"><span class="thumb-star">${icon("star")}</span>
+      ${role && html`<span class="tile-role" aria-hidden="true">${role}</span>`}
     </button>`)
   }
 

@@ -7,7 +7,7 @@ import { html, render } from "../lib/html.js"
 import { icon } from "../lib/icons.js"
 import { load, notices, page, params, selection } from "../state/app.js"
 import { readMetadata, shortFacts } from "../state/metadata.js"
-import { isVideo } from "../state/pictures.js"
+import { isVideo, roleName } from "../state/pictures.js"
 import { watch } from "../state/store.js"
 
 class ImageStage extends HTMLElement {
@@ -77,8 +77,9 @@ class ImageStage extends HTMLElement {
       ? (readMetadata(picture.metadata)?.params.prompt ?? "Generated picture")
       : "Preview"
     const badge = this.querySelector(".stage-badge")
-    badge.hidden = !isLive
-    if (isLive) badge.textContent = `Preview · ${percent(picture.percent ?? 0)}`
+    const words = isLive ? `Preview · ${percent(picture.percent ?? 0)}` : picture && roleName(picture)
+    badge.hidden = !words
+    if (words) badge.textContent = words
   }
 
   #caption(picture) {

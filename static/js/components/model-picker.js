@@ -22,7 +22,7 @@ function titleOf(model) {
 
 function familyOf(model) {
   const { standard_width: width, standard_height: height } = model
-  const size = width ? ` · ${width === height ? width : `${width} × ${height}`} px` : ""
+  const size = width ? ` · ${width === height ? width : `${width} × ${height}`}\u00a0px` : ""
   return (model.class || model.architecture || "Unknown family") + size
 }
 

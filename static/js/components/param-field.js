@@ -1,5 +1,6 @@
 /** One parameter: its name, its switch if it has one, the field of its kind, its help, and the way to the default. */
 
+import * as unloaded from "../fields/unloaded.js"
 import { attribute } from "../lib/dom.js"
 import { html, render } from "../lib/html.js"
 import { icon } from "../lib/icons.js"
@@ -8,11 +9,11 @@ import { fieldKind } from "../state/rules.js"
 
 const kinds = new Map()
 
-/** Load the field modules that `declared` parameters need. Parameters of a kind without a module are not shown. */
+/** Load the field modules that `declared` parameters need. Where one cannot be had, the field says so; asked again later. */
 export async function loadFields(declared) {
-  const missing = [...new Set(declared.map(fieldKind))].filter((kind) => !kinds.has(kind))
+  const missing = [...new Set(declared.map(fieldKind))].filter((kind) => (kinds.get(kind) ?? unloaded) === unloaded)
   await Promise.all(
-    missing.map(async (kind) => kinds.set(kind, await import(`../fields/${kind}.js`).catch(() => null))),
+    missing.map(async (kind) => kinds.set(kind, await import(`../fields/${kind}.js`).catch(() => unloaded))),
   )
 }
 
@@ -33,7 +34,6 @@ export class ParamField extends HTMLElement {
 
   /** @param {import("../api/types.js").Param} param  whose kind was loaded */
   static for(param) {
-    if (!kinds.get(fieldKind(param))) return null
     const field = new ParamField()
     field.param = param
     return field

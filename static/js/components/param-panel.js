@@ -56,7 +56,6 @@ class ParamPanel extends HTMLElement {
     return declared
       .filter((param) => (param.group ?? null) === group)
       .map((param) => ParamField.for(param))
-      .filter(Boolean)
   }
 
   #groups(declared, parent) {

@@ -8,6 +8,8 @@ import { params, selection } from "../state/app.js"
 import { allFacts, readMetadata } from "../state/metadata.js"
 import { isVideo } from "../state/pictures.js"
 
+/** What is gone on with on the page itself. */
+const LEAVING = new Set(["reuse", "inpaint"])
 const STEPS = { before: -1, after: 1 }
 
 class PictureViewer extends HTMLElement {
@@ -61,7 +63,7 @@ class PictureViewer extends HTMLElement {
     if (button?.dataset.act === "close") this.querySelector("dialog").close()
     if (STEPS[button?.dataset.act]) selection.move(STEPS[button.dataset.act])
     if (button?.matches(".viewer-picture")) this.#zoom(button.getAttribute("aria-pressed") !== "true")
-    if (button?.dataset.act === "reuse") this.querySelector("dialog").close()
+    if (LEAVING.has(button?.dataset.act)) this.querySelector("dialog").close()
   }
 
   #zoom(isFull) {

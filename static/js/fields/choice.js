@@ -8,7 +8,9 @@ export function make(param, change) {
   const values = param.values ?? []
   const option = (value, index) =>
     /^-+$/.test(value) ? html`<hr>` : html`<option value="${value}">${param.value_names?.[index] ?? value}</option>`
-  const select = element(html`<select class="input">${values.map(option)}</select>`)
+  const options = values.length ? values.map(option) : html`<option value="">None on this server</option>`
+  const select = element(html`<select class="input">${options}</select>`)
+  select.disabled = values.length === 0
   select.addEventListener("change", () => change(select.value))
   return {
     element: select,

@@ -1,6 +1,6 @@
 /** A picture from this computer: chosen, dropped or pasted, shown small, and taken away again. */
 
-import { dataUrl, pictureOf, sizeOf } from "../lib/files.js"
+import { ACCEPTED, pictureOf, readPicture, sizeOf } from "../lib/files.js"
 import { element, html } from "../lib/html.js"
 import { icon } from "../lib/icons.js"
 import { notices, params } from "../state/app.js"
@@ -10,7 +10,7 @@ export const layout = "stack"
 export function make(param, change) {
   const whole = element(html`<div class="picture-field">
     <label class="drop">
-      <input class="visually-hidden" type="file" accept="image/*">
+      <input class="visually-hidden" type="file" accept="${ACCEPTED}">
       <span class="drop-hint">${icon("picture")}<span>Drop a picture, paste it, or <u>choose a file</u></span></span>
       <img alt="" hidden>
     </label>
@@ -46,16 +46,10 @@ class PictureField {
 
   async take(file) {
     if (!file) return
-    if (!file.type.startsWith("image/")) {
-      notices.fail(`"${file.name}" is not a picture.`)
-      return
-    }
     try {
-      const url = await dataUrl(file)
-      await sizeOf(url)
-      this.#change(url)
-    } catch {
-      notices.fail(`"${file.name}" could not be read as a picture.`)
+      this.#change(await readPicture(file))
+    } catch (error) {
+      notices.fail(error)
     }
   }
 

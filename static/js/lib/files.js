@@ -18,9 +18,32 @@ export async function fetchDataUrl(url) {
   return dataUrl(await answer.blob())
 }
 
-/** The first picture among dropped or pasted things, or null. */
+/** The kinds of picture that browsers show and the server reads. */
+const KINDS = new Set(["png", "jpeg", "webp", "gif", "bmp", "avif"].map((kind) => `image/${kind}`))
+
+/** The same, as a file dialog wants it. */
+export const ACCEPTED = [...KINDS].join(",")
+
+/** The pictures among dropped or pasted things. */
+export function picturesOf(transfer) {
+  return [...(transfer?.files ?? [])].filter((file) => file.type.startsWith("image/"))
+}
+
+/** The first of them, or null. */
 export function pictureOf(transfer) {
-  return [...(transfer?.files ?? [])].find((file) => file.type.startsWith("image/")) ?? null
+  return picturesOf(transfer)[0] ?? null
+}
+
+/** A file as a data: URL of a picture; throws the sentence that says why it is none. */
+export async function readPicture(file) {
+  if (!KINDS.has(file.type)) throw new Error(`"${file.name}" is not a picture that can be used here.`)
+  try {
+    const url = await dataUrl(file)
+    await sizeOf(url)
+    return url
+  } catch {
+    throw new Error(`"${file.name}" could not be read as a picture.`)
+  }
 }
 
 /** Width and height of a picture once the browser has decoded it. */

@@ -1,16 +1,22 @@
 /** What can be done with a picture, wherever it is shown. */
 
-import { dataUrl, fetchDataUrl } from "../lib/files.js"
-import { client, generation, history, may, notices, params, selection } from "./app.js"
+import { fetchDataUrl, readPicture, sizeOf } from "../lib/files.js"
+import { client, generate, generation, history, may, notices, params, selection } from "./app.js"
 import { readMetadata } from "./metadata.js"
 import { isVideo } from "./pictures.js"
 
-/** Runs `act`; a refusal becomes a notice. */
+const HERE = new Set(["localhost", "127.0.0.1", "[::1]"])
+/** How much an enlargement may invent. */
+const UPSCALE_CREATIVITY = 0.4
+
+/** Runs `act`; a refusal becomes a notice. Resolves to whether it went well. */
 async function attempt(act) {
   try {
     await act()
+    return true
   } catch (error) {
     notices.fail(error)
+    return false
   }
 }
 
@@ -55,14 +61,14 @@ export function canStartFrom(picture) {
   return params.has("initimage") && !isVideo(picture)
 }
 
-/** Take this picture as the init image. */
+/** Take this picture as the init image. Resolves to whether it is one now. */
 export function startFrom(picture) {
   return take(() => fetchDataUrl(picture.url))
 }
 
 /** Take a picture file of this computer as the init image; null does nothing. */
 export async function startFromFile(file) {
-  if (file && params.has("initimage")) await take(() => dataUrl(file))
+  if (file && params.has("initimage")) await take(() => readPicture(file))
 }
 
 function take(read) {
@@ -70,4 +76,76 @@ function take(read) {
     params.set("initimage", await read())
     notices.say("This picture is now the init image.")
   })
+}
+
+export function canInpaint(picture) {
+  return canStartFrom(picture) && params.has("maskimage")
+}
+
+export function canPrompt(picture) {
+  return params.has("promptimages") && !isVideo(picture)
+}
+
+/** Add this picture to those that come with the prompt. */
+export function promptWith(picture) {
+  return attempt(async () => {
+    params.set("promptimages", [...params.value("promptimages"), await fetchDataUrl(picture.url)])
+    notices.say("This picture comes with the prompt now.")
+  })
+}
+
+export function canUpscale(picture) {
+  return canStartFrom(picture) && Boolean(params.model) && params.has("width") && params.has("height")
+}
+
+/** Make this picture again, twice as large: with its own prompts, and the other parameters as they are chosen now. */
+export function upscale(picture) {
+  return attempt(async () => {
+    const initimage = await fetchDataUrl(picture.url)
+    const { width, height } = await sizeOf(initimage)
+    const most = params.params.get("width").max
+    if (2 * Math.max(width, height) > most) throw new Error(`This picture is too large: ${most} pixels are the most.`)
+    generate({
+      ...promptsOf(picture),
+      initimage,
+      initimagecreativity: UPSCALE_CREATIVITY,
+      maskimage: undefined,
+      images: 1,
+      batchsize: 1,
+      ...sized(2 * width, 2 * height),
+    })
+    notices.say("This picture is being made twice as large.")
+  })
+}
+
+/** What the picture was made from, as far as it is known. */
+function promptsOf(picture) {
+  const { prompt, negativeprompt } = readMetadata(picture.metadata)?.params ?? {}
+  return prompt ? { prompt, negativeprompt } : {}
+}
+
+/** The parameters that say a size, whatever else was chosen about it; undefined ones are not sent. */
+function sized(width, height) {
+  return { aspectratio: "Custom", sidelength: undefined, rawresolution: undefined, width, height }
+}
+
+export function canCopyMetadata(picture) {
+  return Boolean(picture.metadata && navigator.clipboard)
+}
+
+/** Put the metadata, as the file holds it, into the clipboard. */
+export function copyMetadata(picture) {
+  return attempt(async () => {
+    await navigator.clipboard.writeText(picture.metadata)
+    notices.say("The metadata is in the clipboard.")
+  })
+}
+
+/** The folder opens on the screen of the server's machine, so that only who sits there is offered it. */
+export function canOpenFolder(picture) {
+  return picture.path !== null && may("local_image_folder") && HERE.has(location.hostname)
+}
+
+export function openFolder(picture) {
+  return attempt(() => client.call("OpenImageFolder", { path: picture.path }))
 }

@@ -62,15 +62,16 @@ function withoutEnding(name) {
   return name.replace(/\.safetensors$/, "")
 }
 
-/** Make pictures with the current choices. */
-export function generate() {
+/** Make pictures with the current choices; `changes` replace parameters of this one request. */
+export function generate(changes = {}) {
   if (!params.model) {
     notices.fail("There is no model to make pictures with.")
     return
   }
   selection.follow(() => generation.pictures)
-  const request = params.request()
-  generation.start(request, Number(params.value("images") ?? 1), Number(request.batchsize ?? 1))
+  const request = { ...params.request(), ...changes }
+  const images = Number(changes.images ?? params.value("images") ?? 1)
+  generation.start(request, images, Number(request.batchsize ?? 1))
 }
 
 /** Stop everything that this page waits for. */
@@ -95,6 +96,7 @@ function connect() {
     connection.poll()
   })
   connection.addEventListener("change", () => params.offer(connection.value.features))
+  tellOnce()
   watchReturn()
   document.addEventListener("visibilitychange", () => document.hidden || connection.poll())
 }
@@ -102,13 +104,23 @@ function connect() {
 /** Keep the stage on the picture that is being made, or on the last one made. */
 function showNewest() {
   const pictures = generation.pictures
-  const live =
-    pictures.find((picture) => !picture.isDone && picture.preview) ?? pictures.findLast((picture) => picture.isDone)
+  const live = generation.newest
   if (live && generation.isRunning) selection.offer(live)
   const shown = selection.current
   const mine = shown && pictures.find((picture) => picture.key === shown.key)
   if (mine && mine !== shown) selection.offer(mine)
   else if (shown && !mine && !shown.url) selection.drop(shown.key)
+}
+
+/** What the server wants people to know stands in the page as it was sent; what is said later, after a restart, is told. */
+function tellOnce() {
+  const known = new Set([...document.querySelectorAll(".notice")].map(({ textContent }) => textContent))
+  connection.addEventListener("change", () => {
+    for (const text of connection.value.notices.filter((each) => !known.has(each))) {
+      known.add(text)
+      notices.fail(text)
+    }
+  })
 }
 
 /** When the server is back, or has finished what a lost socket began, read again what may have changed. */

@@ -12,7 +12,7 @@ export class Connection extends Store {
   #later
 
   constructor({ client, later = (act, seconds) => setTimeout(act, seconds * 1000) }) {
-    super({ reachable: true, counts: NOTHING, backend: null, features: [] })
+    super({ reachable: true, counts: NOTHING, backend: null, features: [], notices: [] })
     this.#client = client
     this.#later = later
   }
@@ -23,8 +23,8 @@ export class Connection extends Store {
   }
 
   /** A status message from a socket. */
-  take({ status, backend_status: backend, supported_features: features }) {
-    this.update({ reachable: true, counts: status, backend, features })
+  take({ status, backend_status: backend, supported_features: features, notices = this.value.notices }) {
+    this.update({ reachable: true, counts: status, backend, features, notices })
   }
 
   /** Ask, and ask again: soon while something goes on, seldom otherwise. */

@@ -4,7 +4,7 @@
  */
 
 import { generate as stream, ConnectionLost } from "../api/stream.js"
-import { fromImage } from "./pictures.js"
+import { fromImage, roleOf } from "./pictures.js"
 
 const KEPT = 200
 
@@ -30,7 +30,7 @@ export class Generation extends EventTarget {
   #finished = { done: 0, expected: 0 }
   #since = null
 
-  /** @type {(import("../api/types.js").Picture & {run: string, index: number, percent: number, isDone: boolean})[]} */
+  /** @type {(import("../api/types.js").Picture & {run: string, index: number, role: string, percent: number, isDone: boolean})[]} */
   pictures = []
 
   constructor({ client, generate = stream, now = () => Date.now() }) {
@@ -52,6 +52,16 @@ export class Generation extends EventTarget {
     const begun = this.pictures.filter((picture) => !picture.isDone).reduce((sum, picture) => sum + picture.percent, 0)
     const fraction = expected ? Math.min(1, (done + begun) / expected) : 0
     return { expected, done, fraction, secondsLeft: this.#secondsLeft(fraction) }
+  }
+
+  /** What the stage shows by itself: the picture being made, else the last finished one, rather a final one. */
+  get newest() {
+    const finished = this.pictures.filter((picture) => picture.isDone)
+    return (
+      this.pictures.find((picture) => !picture.isDone && picture.preview) ??
+      finished.findLast((picture) => picture.role === "final") ??
+      finished.at(-1)
+    )
   }
 
   /** How many pictures of the running requests have not begun. */
@@ -133,6 +143,7 @@ export class Generation extends EventTarget {
       ...fromImage(message, run.key(message.batch_index), session),
       run: run.id,
       index: Number(message.batch_index),
+      role: roleOf(Number(message.batch_index)),
       percent: 1,
       isDone: true,
     }

@@ -4,6 +4,7 @@ import { modelName } from "../lib/format.js"
 import { defaultOf } from "./rules.js"
 
 const SHORT = ["model", "seed", "steps", "cfgscale", "sampler", "scheduler"]
+const PICTURES = new Set(["image", "image_list"])
 const PROMPTS = new Set(["prompt", "negativeprompt"])
 
 /** Whole numbers that a double cannot hold (long seeds) become text; what stands inside a string is left alone. */
@@ -27,27 +28,40 @@ let latest = { text: null, metadata: null }
 function parsed(text) {
   try {
     const tree = JSON.parse(protectLongNumbers(text))
-    return { params: tree.sui_image_params ?? {}, extra: tree.sui_extra_data ?? {}, starred: tree.is_starred === true }
+    const { sui_image_params: params, sui_extra_data: extra, is_starred: starred } = tree
+    return { params: object(params), extra: object(extra), starred: starred === true }
   } catch {
     return null
   }
 }
 
+/** A file can say anything: what should be an object and is none holds nothing. */
+function object(value) {
+  return value !== null && typeof value === "object" && !Array.isArray(value) ? value : {}
+}
+
 function shown(value) {
-  return Array.isArray(value) ? value.join(", ") : String(value)
+  return Array.isArray(value) ? value.map(plain).join(", ") : plain(value)
+}
+
+function plain(value) {
+  return value !== null && typeof value === "object" ? JSON.stringify(value) : String(value)
 }
 
 /** The line under a picture: model, size, seed, steps … as far as they are known. */
 export function shortFacts(metadata) {
   const { params } = metadata
   const facts = SHORT.filter((id) => id in params).map((id) => ({ id, text: fact(id, params[id]) }))
-  if (params.width && params.height) facts.splice(1, 0, { id: "size", text: `${params.width} × ${params.height}` })
+  if (params.width && params.height) {
+    facts.splice(1, 0, { id: "size", text: `${plain(params.width)} × ${plain(params.height)}` })
+  }
   return facts
 }
 
 function fact(id, value) {
-  if (id === "model") return modelName(value)
-  return { seed: `seed ${value}`, steps: `${value} steps`, cfgscale: `CFG ${value}` }[id] ?? String(value)
+  const text = plain(value)
+  if (id === "model") return modelName(text)
+  return { seed: `seed ${text}`, steps: `${text} steps`, cfgscale: `CFG ${text}` }[id] ?? text
 }
 
 /** Everything, as pairs of a name and a text: prompts first, then the parameters in their order, then the rest. */
@@ -61,16 +75,16 @@ export function allFacts(metadata, params) {
 
 function sentence(id) {
   const words = id.replaceAll("_", " ")
-  return words[0].toUpperCase() + words.slice(1)
+  return words.slice(0, 1).toUpperCase() + words.slice(1)
 }
 
 /** A metadata value as the page holds values of `param`. */
 function held(param, value) {
-  if (param.type === "boolean") return String(value).toLowerCase() === "true"
+  if (param.type === "boolean") return plain(value).toLowerCase() === "true"
   if (param.type === "list" || param.type === "image_list")
-    return Array.isArray(value) ? value.map(String) : String(value).split(",")
-  if (param.type === "model") return String(value).replace(/\.safetensors$/, "")
-  return String(value)
+    return Array.isArray(value) ? value.map(plain) : plain(value).split(",")
+  if (param.type === "model") return plain(value).replace(/\.safetensors$/, "")
+  return plain(value)
 }
 
 /**
@@ -98,7 +112,7 @@ function keep(param, choices, next) {
 
 function take(param, value, groups, next) {
   const mine = held(param, value)
-  if (param.type === "image" && !mine.startsWith("data:")) return
+  if (PICTURES.has(param.type) && ![mine].flat().every((one) => one.startsWith("data:"))) return
   next.values[param.id] = mine
   if (param.toggleable) next.on[param.id] = true
   for (let group = groups.get(param.group); group; group = groups.get(group.parent)) {

@@ -7,6 +7,8 @@ import { isChanged, isOn, isRemembered, isShown, isSupported, isUnlocked, reques
 const NONE = { values: {}, on: {}, groups: {} }
 const CUSTOM = "Custom"
 const SIDES = new Set(["width", "height"])
+const INIT_IMAGE = "initimage"
+const MASK = "maskimage"
 const COMPAT_FLAGS = [
   ["stable-diffusion-xl", "sdxl"],
   ["stable-diffusion-v3", "sd3"],
@@ -120,7 +122,7 @@ export class Params extends EventTarget {
   /** Choose a value. That also switches on the parameter and the groups around it, since a choice is meant. */
   set(id, value) {
     const param = this.params.get(id)
-    const values = { ...this.#choices.values, ...this.#freed(id, value), [id]: value }
+    const values = { ...this.#choices.values, ...this.#freed(id, value), ...this.#unmasked(id, value), [id]: value }
     const on = param?.toggleable ? { ...this.#choices.on, [id]: true } : this.#choices.on
     const groups = { ...this.#choices.groups }
     for (let group = this.groups.get(param?.group); group; group = this.groups.get(group.parent)) {
@@ -136,6 +138,12 @@ export class Params extends EventTarget {
     return { aspectratio: CUSTOM, width: String(size.width), height: String(size.height) }
   }
 
+  /** A mask belongs to the init image it was drawn on: another one begins without. */
+  #unmasked(id, value) {
+    const before = this.#choices.values[INIT_IMAGE]
+    return id === INIT_IMAGE && before && before !== value && this.#choices.values[MASK] ? { [MASK]: "" } : {}
+  }
+
   toggle(id, isOn) {
     this.#choose({ ...this.#choices, on: { ...this.#choices.on, [id]: isOn } })
   }
@@ -148,7 +156,7 @@ export class Params extends EventTarget {
   reset(id) {
     const { [id]: _value, ...values } = this.#choices.values
     const { [id]: _on, ...on } = this.#choices.on
-    this.#choose({ ...this.#choices, values, on })
+    this.#choose({ ...this.#choices, values: { ...values, ...this.#unmasked(id, "") }, on })
   }
 
   /** Everything in the panel back to its default; the model and the prompts stay. */

@@ -26,6 +26,23 @@ export function fromHistory(file, folder, session) {
   }
 }
 
+/** The numbers on the wire of what is no picture of its own: steps on the way to one, and several on one sheet. */
+const SHEET = -1
+const FIRST_STEP = -11
+
+/** What an image message with this number shows: a "final" picture, an "intermediate" one, or a "sheet" of several. */
+export function roleOf(index) {
+  if (index <= FIRST_STEP) return "intermediate"
+  return index === SHEET ? "sheet" : "final"
+}
+
+/** How it is called where it is shown; null for a final picture, which needs no words. */
+export function roleName({ role, metadata }) {
+  if (role === "sheet") return "Overview"
+  const isIntermediate = role === "intermediate" || readMetadata(metadata)?.extra.intermediate
+  return isIntermediate ? "Intermediate" : null
+}
+
 /** An image message of the generation socket: a file that was saved, or the picture itself when it was not. */
 export function fromImage(message, key, session) {
   if (message.image.startsWith("data:")) {

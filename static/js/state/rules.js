@@ -19,8 +19,13 @@ const FIELD_KINDS = {
   image: "picture",
 }
 
+/** Parameters that need more than their kind: the field module of their own, by id and kind. */
+const OWN_FIELDS = { "maskimage/image": "mask" }
+
 /** The field module that can edit `param`: a file in fields/. */
 export function fieldKind(param) {
+  const own = OWN_FIELDS[`${param.id}/${param.type}`]
+  if (own) return own
   if (param.view_type === "seed") return "seed"
   return FIELD_KINDS[param.type] ?? param.type
 }

@@ -87,6 +87,8 @@ export const DECLARED = {
       feature_flag: "comfyui",
     }),
     param("initimage", { type: "image", default: null, group: "init" }),
+    param("maskimage", { type: "image", default: null, group: "init" }),
+    param("promptimages", { type: "image_list", visible: false, advanced: true }),
     param("creativity", { type: "decimal", default: "0.6", max: 1, group: "init" }),
     param("donotsave", { type: "boolean", default: "false", advanced: true, always_retain: true }),
     param("model", { type: "model", subtype: "Stable-Diffusion", visible: false }),
