@@ -69,9 +69,11 @@ class Architecture:
     `prediction`: a kind of diffusion/prediction.py. `pipeline`: the diffusers class that runs it whole.
     `adapter`: id of the engine's Adapter that runs it in the batched tier; None = whole pipelines only.
     `beta_start`, `beta_end`, `train_steps`, `zero_snr`: the training schedule; `flow_shift` instead, for flow models.
+    `even_betas`: betas are evenly spaced, and not their square roots.
     `shift_grows`: a shift that is asked for is the exponent of the shift at 1024x1024, and grows with the size.
     `takes_references`: edit models, which look at pictures while they draw; `reference_sizes`: (width, height) that
-    they were trained to look at.
+    they were trained to look at; `reference_pixels`: how many there are in each, where its shape does not matter (0:
+    as many as in a picture of the family's own). `looks_at_init`: the init image is one where there is no other.
     `text_encoders`: their names in the order the denoiser wants them. `text_width`: of the prompt embedding.
     """
 
@@ -89,12 +91,15 @@ class Architecture:
     beta_end: float = 0.012
     train_steps: int = 1000
     zero_snr: bool = False
+    even_betas: bool = False
     flow_shift: float | None = None
     shift_grows: bool = False
     default_sampler: str = "euler"
     default_schedule: str = "normal"
     takes_references: bool = False
     reference_sizes: tuple[tuple[int, int], ...] = ()
+    reference_pixels: int = 0
+    looks_at_init: bool = False
     text_encoders: tuple[str, ...] = ()
     text_width: int | None = None
 
@@ -113,7 +118,8 @@ class Architecture:
         if shift is not None:
             return SigmaTable.flow(shift, self.train_steps)
         zero = self.zero_snr if zero_snr is None else zero_snr
-        return SigmaTable.scaled_linear(self.beta_start, self.beta_end, self.train_steps, zero_snr=zero)
+        spaced = SigmaTable.linear if self.even_betas else SigmaTable.scaled_linear
+        return spaced(self.beta_start, self.beta_end, self.train_steps, zero_snr=zero)
 
     def to_wire(self) -> JsonObject:
         return {

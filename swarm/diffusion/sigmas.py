@@ -29,9 +29,20 @@ class SigmaTable:
     ) -> SigmaTable:
         """Betas whose square roots are evenly spaced (all Stable Diffusion UNets)."""
         roots = _linspace(sqrt(beta_start), sqrt(beta_end), n)
+        return SigmaTable._of([root**2 for root in roots], zero_snr)
+
+    @staticmethod
+    def linear(
+        beta_start: float = 0.0001, beta_end: float = 0.02, n: int = 1000, *, zero_snr: bool = False
+    ) -> SigmaTable:
+        """Betas that are evenly spaced themselves (PixArt)."""
+        return SigmaTable._of(_linspace(beta_start, beta_end, n), zero_snr)
+
+    @staticmethod
+    def _of(betas: Sequence[float], zero_snr: bool) -> SigmaTable:
         cumulative, product = [], 1.0
-        for root in roots:
-            product *= 1.0 - root**2
+        for beta in betas:
+            product *= 1.0 - beta
             cumulative.append(product)
         if zero_snr:
             cumulative = _zero_terminal(cumulative)

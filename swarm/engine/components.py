@@ -67,12 +67,15 @@ class Denoiser(Protocol):
 class TextOptions:
     """How a prompt is encoded. `stop_at_layer`: -1 is the last layer, None the family's own choice. `embeddings`: files
     of textual inversions the prompt may name, by name. `silent`: encoders (slots) that are not to be heard. `loras`:
-    what acts on them besides `state`.
+    what acts on them besides `state`. `is_negative`: the prompt says what is not wanted. `pictures`: those that come
+    with the prompt, for encoders that see.
     """
 
     stop_at_layer: int | None = None
+    is_negative: bool = False
     silent: frozenset[str] = frozenset()
     loras: tuple[LoraUse, ...] = ()
+    pictures: tuple[Picture, ...] = ()
     embeddings: tuple[tuple[str, ModelFile], ...] = ()
 
 
@@ -221,6 +224,7 @@ class Adapter:
     prefix, in the modules' own names (underscores too); several where the file knows as one layer what the module has
     as several, whose outputs then follow one another. The name itself when there is nothing to translate.
     `inpaint_channels(denoiser, latent, mask)`: see StageTools; None for a network that sees nothing beside x.
+    `nothing_beside(denoiser, latent)`: what such a network sees beside x where the request gives it nothing to fill in.
     `variants`: ways to run the network that features may ask for, as context managers around a call; what one gives is
     what it has seen.
     `check_control(file, denoiser)`: raises BadInput for a file that is no ControlNet of such denoisers; None where the
@@ -238,6 +242,7 @@ class Adapter:
     inpaint_channels: Callable[[torch.nn.Module, torch.Tensor, torch.Tensor], torch.Tensor | None] = (
         lambda _denoiser, _latent, _mask: None
     )
+    nothing_beside: Callable[[torch.nn.Module, torch.Tensor], torch.Tensor | None] = lambda _denoiser, _latent: None
     variants: Mapping[str, Callable[[Any], AbstractContextManager[Any]]] = field(default_factory=dict)
     row_width: Callable[[torch.nn.Module], int] = lambda _module: 320
     check_control: Callable[[ModelFile, torch.nn.Module], None] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -46,13 +46,30 @@ _OTHER_KINDS = (
 )
 
 
-class Controls:
+class KeptNets:
+    """The ControlNets of one loaded model, on the device; the latest stay."""
+
+    def __init__(self, load: Callable[[ModelFile], Any]) -> None:
+        self._load = load
+        self._nets: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
+
+    def net(self, file: ModelFile) -> Any:
+        """A ControlNet; loaded when it is asked for the first time. Raises BadInput."""
+        key = (file.path, file.stamp)
+        net = self._nets.get(key)
+        if net is None:
+            net = self._nets[key] = self._load(file)
+            while len(self._nets) > KEPT:
+                self._nets.popitem(last=False)
+        self._nets.move_to_end(key)
+        return net
+
+
+class Controls(KeptNets):
     """The ControlNets of one loaded UNet."""
 
     def __init__(self, unet: Any, device: Device) -> None:
-        self._unet = unet
-        self._device = device
-        self._nets: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
+        super().__init__(lambda file: load_control(file, unet, device))
 
     def added(
         self, rows: Sequence[Row], x: torch.Tensor, times: torch.Tensor, tokens: torch.Tensor, told: dict[str, Any]
@@ -91,18 +108,6 @@ class Controls:
             downs, middle = net(x, times, controlnet_cond=hints, **shared)
         return list(downs), middle
 
-    def net(self, file: ModelFile) -> Any:
-        """A ControlNet on the device; loaded when it is asked for the first time. Raises BadInput."""
-        key = (file.path, file.stamp)
-        net = self._nets.get(key)
-        if net is None:
-            net = load_control(file, self._unet, self._device)
-            self._nets[key] = net
-            while len(self._nets) > KEPT:
-                self._nets.popitem(last=False)
-        self._nets.move_to_end(key)
-        return net
-
 
 def _mode_number(control: Control, net: Any) -> int:
     number = UNION_MODES.index(control.mode or UNION_MODES[3])
@@ -120,7 +125,7 @@ def load_control(file: ModelFile, unet: Any, device: Device) -> Any:
             raise BadInput(f"The folder '{file.name}' holds a {kind}, not a ControlNet for this model.")
         net = from_folder(known[kind], file.path, device.compute)
         if int(net.config.cross_attention_dim) != int(unet.config.cross_attention_dim):
-            raise _wrong_family(file)
+            raise wrong_family(file)
     else:
         net = _from_file(file, Checkpoint(file.path), unet, device)
     settle(net, device.place, device.compute)
@@ -145,11 +150,11 @@ def _layout(file: ModelFile, checkpoint: Checkpoint, unet: Any) -> tuple[str, bo
     shapes = checkpoint.below(prefix or "")
     width = next((shape[1] for name, shape in shapes.items() if name.endswith("attn2.to_k.weight")), None)
     if width not in (None, int(unet.config.cross_attention_dim)):
-        raise _wrong_family(file)
+        raise wrong_family(file)
     return prefix or "", prefix is not None
 
 
-def _wrong_family(file: ModelFile) -> BadInput:
+def wrong_family(file: ModelFile) -> BadInput:
     return BadInput(
         f"The ControlNet '{file.name}' is for another kind of model. Choose one made for this model's family."
     )
@@ -170,7 +175,7 @@ def _from_file(file: ModelFile, checkpoint: Checkpoint, unet: Any, device: Devic
         fill(net, file.name, named, device.compute)
         refuse_gaps(file.name, net)
     except BadInput:
-        raise _wrong_family(file) from None
+        raise wrong_family(file) from None
     return net
 
 

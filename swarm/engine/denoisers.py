@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
 from swarm.base.errors import BadInput
 from swarm.engine.checkpoint import Checkpoint
+from swarm.engine.components import Row, kind_of
 from swarm.engine.device import Device
 from swarm.engine.loader import built, fill
 from swarm.engine.renaming import DENOISER_PREFIXES, Renaming, expected_shapes
 
-_CELLS_PER_PATCH = 4
+CELLS_PER_PATCH = 4
 _WIDE_MAPS = 2
 """Attention inputs and the feed-forward layers hold about this many times more than a UNet's maps of one width."""
 
@@ -44,4 +45,24 @@ def filled(
 def row_width(transformer: Any) -> int:
     """The width of a row's largest map, reckoned per latent cell: a patch of four cells is one token."""
     config = transformer.config
-    return int(config.num_attention_heads * config.attention_head_dim) * _WIDE_MAPS // _CELLS_PER_PATCH
+    return int(config.num_attention_heads * config.attention_head_dim) * _WIDE_MAPS // CELLS_PER_PATCH
+
+
+def any_lengths(rows: Sequence[Row]) -> list[list[int]]:
+    """`together` of denoisers that take prompts of any length in one call."""
+    calls: dict[object, list[int]] = {}
+    for position, row in enumerate(rows):
+        calls.setdefault(kind_of(row), []).append(position)
+    return list(calls.values())
+
+
+def filled_up(rows: Sequence[Row]) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The prompts' tokens (n, longest, width), and which of them are words (n, longest); None when all are."""
+    lengths = [int(row.conditioning.tokens.shape[1]) for row in rows]
+    longest = max(lengths)
+    tokens = [
+        torch.nn.functional.pad(row.conditioning.tokens, (0, 0, 0, longest - length))
+        for row, length in zip(rows, lengths, strict=True)
+    ]
+    said = torch.arange(longest) < torch.tensor(lengths)[:, None]
+    return torch.cat(tokens), None if min(lengths) == longest else said

@@ -25,7 +25,7 @@ from swarm.engine.shapes import clip_config, t5_config
 ALONE = ("", "text_model.", "transformer.text_model.", "transformer.", "text_encoder.", "model.")
 """Prefixes in files that hold one text encoder."""
 _CLIP_MARKER, _OPEN_CLIP_MARKER = "embeddings.token_embedding.weight", "token_embedding.weight"
-_T5_MARKERS = ("encoder.block.0.layer.0.SelfAttention.q.weight", "enc.blk.0.attn_q.weight")
+T5_MARKERS = ("encoder.block.0.layer.0.SelfAttention.q.weight", "enc.blk.0.attn_q.weight")
 _T5_GGUF = (
     ("enc.blk.", "encoder.block."), ("attn_q.", "layer.0.SelfAttention.q."), ("attn_k.", "layer.0.SelfAttention.k."),
     ("attn_v.", "layer.0.SelfAttention.v."), ("attn_o.", "layer.0.SelfAttention.o."),
@@ -46,13 +46,21 @@ class Found:
     own: Config
 
 
-def find_encoder(source: Source, slot: str, prefixes: Sequence[str], markers: Sequence[str], own: str) -> Found | None:
-    """The text encoder of a slot; None when no file has it. `prefixes`: where the model file would keep it.
-    `own`: its name among the configs a model file may bring. Raises BadInput for a given file that holds none."""
+def find_encoder(
+    source: Source,
+    slot: str,
+    prefixes: Sequence[str],
+    markers: Sequence[str],
+    own: str,
+    alone: Sequence[str] = ALONE,
+) -> Found | None:
+    """The text encoder of a slot; None when no file has it. `prefixes`: where the model file would keep it, `alone`: a
+    file of its own. `own`: its name among the configs a model file may bring. Raises BadInput for a given file that
+    holds none."""
     part = source.parts.get(slot)
     if part is not None:
         file = Checkpoint(part.path)
-        prefix = file.prefix((*ALONE, *prefixes), *markers)
+        prefix = file.prefix((*alone, *prefixes), *markers)
         if prefix is None:
             raise BadInput(f"The text encoder file '{part.name}' holds no {slot} text encoder.")
         return Found(file=file, prefix=prefix, own=file.config().get(own, {}))
@@ -132,19 +140,19 @@ def renamed(tensors: Named) -> Iterator[tuple[str, torch.Tensor]]:
 
 def t5(source: Source, prefixes: Sequence[str], dtype: torch.dtype) -> T5EncoderModel | None:
     """T5 v1.1's encoder."""
-    found = find_encoder(source, "t5xxl", prefixes, _T5_MARKERS, "text_encoder_3")
+    found = find_encoder(source, "t5xxl", prefixes, T5_MARKERS, "text_encoder_3")
     if found is None:
         return None
-    shapes = {_t5_name(name): shape for name, shape in found.file.below(found.prefix).items()}
+    shapes = {t5_name(name): shape for name, shape in found.file.below(found.prefix).items()}
     with init_empty_weights(include_buffers=False):
         model = T5EncoderModel(T5Config(**(t5_config(shapes) | found.own)))
-    tensors = ((_t5_name(name), tensor) for name, tensor in found.file.tensors_below(found.prefix))
+    tensors = ((t5_name(name), tensor) for name, tensor in found.file.tensors_below(found.prefix))
     fill(model, found.file.path.name, tensors, dtype)
     model.tie_weights()
     return model
 
 
-def _t5_name(name: str) -> str:
+def t5_name(name: str) -> str:
     if not name.startswith(("enc.", "token_embd.")):
         return "shared.weight" if name == "encoder.embed_tokens.weight" else name
     for old, new in _T5_GGUF:

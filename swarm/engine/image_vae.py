@@ -64,7 +64,7 @@ def read_vae(
     shapes = checkpoint.below(prefix)
     is_diffusers = any(name.startswith("encoder.down_blocks.") for name in shapes)
     scales = {"scaling_factor": latent.scale, "shift_factor": latent.shift or None}
-    read = _diffusers_config(shapes) if is_diffusers else vae_config(shapes, scaling_factor=latent.scale)
+    read = diffusers_vae_config(shapes) if is_diffusers else vae_config(shapes, scaling_factor=latent.scale)
     settings: Config = {**read, **scales, **own}
     vae = built(AutoencoderKL, settings)
     levels = len(settings["block_out_channels"])
@@ -90,7 +90,8 @@ def _modern(tensors: Named) -> Iterator[tuple[str, torch.Tensor]]:
         yield f"{home}.{_OLD_ATTENTION.get(part, part)}.{leaf}" if ".attentions." in name else name, tensor
 
 
-def _diffusers_config(shapes: Shapes) -> Config:
+def diffusers_vae_config(shapes: Shapes) -> Config:
+    """AutoencoderKL's config from names and shapes in diffusers' spelling."""
     levels = count(shapes, r"encoder\.down_blocks\.(\d+)\.")
     channels = [shapes[f"encoder.down_blocks.{level}.resnets.0.conv1.weight"][0] for level in range(levels)]
     attends = "encoder.mid_block.attentions.0.group_norm.weight" in shapes

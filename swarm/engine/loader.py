@@ -114,14 +114,20 @@ def _placed(parts: Parts, device: Device, asked: str) -> Residency:
         parts.text.awake = visiting(parts.text_modules, device)
     settle(parts.denoiser, HOME if residency is Residency.LOW else device.place, compute)
     if device.is_cuda:
-        parts.denoiser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        parts.vae.module.to(memory_format=torch.channels_last)
+        _channels_last(parts.denoiser)
+        _channels_last(parts.vae.module)
     if device.store is not None:
         # diffusers keeps the layers that suffer most from it (norms, embeddings, the last projection) as they are.
         parts.denoiser.enable_layerwise_casting(storage_dtype=device.store, compute_dtype=compute)  # type: ignore[operator]
     if residency is Residency.LOW:
         offload_blocks(parts.denoiser, device)
     return residency
+
+
+def _channels_last(module: torch.nn.Module) -> None:
+    """The order that convolutions over pictures are quickest in; those over films know no such order."""
+    if all(weight.ndim < 5 for weight in module.parameters()):
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _bytes(module: torch.nn.Module) -> int:

@@ -36,7 +36,10 @@ _HOMES = (
     ("text_encoder.", "te0"), ("lora_transformer_", "unet"), ("lycoris_", "unet"), ("transformer.", "unet"),
     ("base_model.model.", "unet"), ("model.diffusion_model.", "unet"),
 )  # fmt: skip
-_BARE = ("transformer_blocks.", "single_transformer_blocks.", "double_blocks.", "single_blocks.")
+_BARE = (
+    *("transformer_blocks.", "single_transformer_blocks.", "double_blocks.", "single_blocks."),
+    *("layers.", "noise_refiner.", "context_refiner."),
+)
 """How modules of a denoiser begin in files that write nothing before them."""
 _XLABS = re.compile(r"(double_blocks\.\d+)\.processor\.(qkv|proj)_lora([12])\.(down|up)\.weight")
 """XLabs' names of Flux LoRAs: 1 is the picture's side of a block, 2 the text's."""

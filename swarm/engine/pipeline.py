@@ -35,6 +35,7 @@ from swarm.engine.whole.results import result_of
 from swarm.engine.whole.schedulers import scheduler_for
 from swarm.engine.whole.shells import shell_for
 from swarm.engine.whole.singles import load_single
+from swarm.engine.whole.vaes import put_in_vae
 from swarm.engine.whole.watching import Cancelled, Watch, watched
 from swarm.engine.whole.wish import Wish, base_wish, wish_of
 from swarm.features.core import STEPS
@@ -212,6 +213,8 @@ class WholePipelines:
             self._make_room()
         takes_turns = refuse_too_big(file.name, sizes, self._device)
         pipe = load_folder(file.path, dtype) if file.path.is_dir() else load_single(file, parts, dtype, self._device)
+        if file.path.is_dir() and "vae" in parts:
+            put_in_vae(pipe, parts["vae"], dtype)
         settle_pipeline(pipe, self._device, takes_turns=takes_turns)
         self._held = Held(key=key, pipe=pipe, takes_turns=takes_turns)
         return self._held

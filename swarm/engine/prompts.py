@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from swarm.engine.components import TextEncoder, TextOptions
 from swarm.features.conditioning import CLIP_STOP_AT_LAYER
 from swarm.features.core import NEGATIVE_PROMPT, PROMPT
+from swarm.features.prompt_images import pictures_to_see
 from swarm.features.sd3_encoders import silent_encoders
 from swarm.jobs.stage import Conditioning, Pass, StageContext, StageFunction
 from swarm.prompt.alternation import ScheduledText, prompt_schedule
@@ -30,6 +32,7 @@ def text_options(of: Pass) -> TextOptions:
     return TextOptions(
         stop_at_layer=of.input.given(CLIP_STOP_AT_LAYER),
         silent=silent_encoders(of.input),
+        pictures=pictures_to_see(of.input),
         embeddings=tuple((name.removeprefix(EMBEDDING), file) for name, file in named),
     )
 
@@ -66,7 +69,8 @@ class Prompts:
         context.positive = [self.text.encode(split_sections(positive).for_base(), self._options)]
         context.negative = []
         if negative is not None:
-            context.negative = [self.text.encode(split_sections(negative).for_base(), self._options)]
+            options = replace(self._options, is_negative=True)
+            context.negative = [self.text.encode(split_sections(negative).for_base(), options)]
         for function in self._stages:
             function.run(context)
         return Told(context.positive, context.negative)

@@ -14,7 +14,7 @@ import torch
 
 Modules = Mapping[str, tuple[str, ...]]
 Shapes = Mapping[str, tuple[int, ...]]
-DENOISER_PREFIXES = ("model.diffusion_model.", "diffusion_model.", "transformer.", "net.", "")
+DENOISER_PREFIXES = ("model.diffusion_model.", "diffusion_model.", "transformer.", "net.", "model.", "")
 """Where denoisers are stored below, in the order they are looked for."""
 _LEAVES = {"scale": "weight"}
 

@@ -85,6 +85,9 @@ class Sampling:
             model.components.text, self.context, self._stages.get(Stage.ENCODE, ()), with_negative=self._has_negative
         )
         self._act(Stage.START)
+        if self.context.concat is None:
+            components = model.components
+            self.context.concat = components.adapter.nothing_beside(components.denoiser, self.context.latent)
         self.result: Pixels | None = self.context.result
         self.total = max(0, len(self.context.sigmas) - 1) if self.result is None else 0
         self.done = 0

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any
 
 import torch
@@ -130,7 +131,10 @@ class Remembering:
     """A model's text encoders as one (components.TextEncoder), with a memory of what was encoded; families subclass it.
 
     `state`: names the changes that are in the encoders' weights now (LoRAs); what is remembered holds for one state.
+    `sees`: whether pictures that come with a prompt change how it is encoded.
     """
+
+    sees = False
 
     def __init__(self) -> None:
         self._remembered: OrderedDict[tuple[Any, ...], Conditioning] = OrderedDict()
@@ -140,7 +144,7 @@ class Remembering:
 
     def encode(self, text: str, options: TextOptions) -> Conditioning:
         """The conditioning of a prompt; the same object while it is remembered."""
-        key = (text, options, self.state)
+        key = self._key(text, options)
         known = self._remembered.get(key)
         if known is None:
             with self.awake():
@@ -150,6 +154,11 @@ class Remembering:
                 self._remembered.popitem(last=False)
         self._remembered.move_to_end(key)
         return known
+
+    def _key(self, text: str, options: TextOptions) -> tuple[Any, ...]:
+        """What an encoding is remembered by; of pictures no more than tells them apart."""
+        seen = tuple(sha256(picture.data).digest() for picture in options.pictures) if self.sees else ()
+        return text, replace(options, pictures=()) if options.pictures else options, seen, self.state
 
     def encoded(self, text: str, options: TextOptions) -> Conditioning:
         """Run the encoders on a prompt."""

@@ -14,6 +14,7 @@ from swarm.features.groups import IMAGE_PROMPTING_GROUP
 from swarm.features.init_image import INIT_IMAGE
 from swarm.jobs.stage import Stage, StageContext, stage
 from swarm.media.image import Picture
+from swarm.params.input import GenerationInput
 from swarm.params.kinds import Boolean
 from swarm.params.media_kinds import MediaList
 
@@ -50,10 +51,16 @@ def show_prompt_images(context: StageContext) -> None:
 
 @stage(Stage.ENCODE, order=81, when=INIT_IMAGE)
 def show_init_image(context: StageContext) -> None:
-    """The init image, where the prompt has no pictures."""
+    """The init image, where the prompt has no pictures and the family looks at it then."""
     picture = context.input.given(INIT_IMAGE)
-    if picture is not None and not context.input.get(PROMPT_IMAGES):
+    if picture is not None and context.tools.architecture.looks_at_init and not context.input.get(PROMPT_IMAGES):
         _show(context, (picture,))
+
+
+def pictures_to_see(input: GenerationInput) -> tuple[Picture, ...]:
+    """The prompt's pictures; the init image where there are none."""
+    init = input.given(INIT_IMAGE)
+    return input.get(PROMPT_IMAGES) or (() if init is None else (init,))
 
 
 def _show(context: StageContext, pictures: tuple[Picture, ...]) -> None:
@@ -86,7 +93,8 @@ def preferred(size: tuple[int, int], family: Architecture) -> tuple[int, int]:
     width, height = size
     if family.reference_sizes:
         return min(family.reference_sizes, key=lambda known: abs(known[0] / known[1] - width / height))
-    factor = (family.standard_width * family.standard_height / (width * height)) ** 0.5
+    area = family.reference_pixels or family.standard_width * family.standard_height
+    factor = (area / (width * height)) ** 0.5
     return _on_grid(width * factor), _on_grid(height * factor)
 
 

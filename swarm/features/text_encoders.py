@@ -32,7 +32,10 @@ def _encoder(name: str, slot: str, priority: float, what: str) -> Model:
 CLIP_L_MODEL = _encoder("CLIP-L Model", "clip_l", 15.0, "CLIP-L")
 CLIP_G_MODEL = _encoder("CLIP-G Model", "clip_g", 16.0, "CLIP-G")
 T5_XXL_MODEL = _encoder("T5-XXL Model", "t5xxl", 17.0, "T5-XXL")
-_NAMED = {param.slot: param for param in (CLIP_L_MODEL, CLIP_G_MODEL, T5_XXL_MODEL)}
+QWEN_MODEL = _encoder("Qwen Model", "qwen", 18.0, "Qwen")
+MISTRAL_MODEL = _encoder("Mistral Model", "mistral", 19.0, "Mistral")
+_NAMED = {param.slot: param for param in (CLIP_L_MODEL, CLIP_G_MODEL, T5_XXL_MODEL, MISTRAL_MODEL)}
+_NAMED |= {"qwen2.5vl": QWEN_MODEL, "qwen3": QWEN_MODEL}
 
 
 @need()
@@ -56,8 +59,9 @@ def companions(input: GenerationInput, model: ModelFile | None, files: Files) ->
 
 
 def _wanted(family: Architecture) -> Mapping[str, Companion]:
-    wanted = {slot: TEXT_ENCODERS[slot] for slot in family.text_encoders if slot in TEXT_ENCODERS}
-    vae = VAES.get(family.compat.vae_family or "")
+    known = [(name, TEXT_ENCODERS[name]) for name in family.text_encoders if name in TEXT_ENCODERS]
+    wanted = {companion.slot or name: companion for name, companion in known}
+    vae = VAES.get(family.compat.vae_family or (family.compat.id if family.compat.id in VAES else ""))
     return wanted if vae is None else {**wanted, "vae": vae}
 
 

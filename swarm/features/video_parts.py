@@ -14,12 +14,13 @@ _WAN = {
     "clip_vision": ("ClipVision", ("clip_vision_h", "CLIP-ViT-H-14-laion2B-s32B-b79K"), "clip_vision_h"),
 }
 """By slot: the set it is in, its usual names, and what a name that tells it contains."""
+_WAN_SECOND = {"umt5xxl": _WAN["umt5xxl"], "vae": ("VAE", ("wan2.2_vae", "wan_2.2_vae"), "wan2.2")}
 _LTX = {
     "t5xxl": ("Clip", ("t5xxl_enconly", "t5xxl_fp16", "t5xxl_fp8_e4m3fn_scaled", "t5xxl_fp8_e4m3fn"), "t5xxl"),
     "vae": ("VAE", ("ltx_video_vae", "ltxv_vae"), "ltx"),
 }
-_BESIDE = {"wan-2_": _WAN, "lightricks-ltx-video": _LTX}
-"""By how the family's id begins."""
+_BESIDE = {"wan-2_2-ti2v": _WAN_SECOND, "wan-2_": _WAN, "lightricks-ltx-video": _LTX}
+"""By how the family's id begins; the first that fits."""
 
 
 @need()

@@ -20,6 +20,8 @@ from tests.engine.conftest import SD, Bench, new_bench
 pytestmark = pytest.mark.torch
 
 
+@pytest.mark.case("F6")
+@pytest.mark.case("F7")
 def test_errors_are_told_apart() -> None:
     assert is_poisoned(RuntimeError("CUDA error: an illegal memory access was encountered"))
     assert not is_poisoned(torch.OutOfMemoryError("CUDA out of memory"))
@@ -45,6 +47,7 @@ def failing(files: Mapping[str, ModelFile], error: Exception) -> Bench:
     return bench
 
 
+@pytest.mark.case("F7")
 def test_a_lost_device_ends_the_engine_so_that_another_can_take_over(files: Mapping[str, ModelFile]) -> None:
     error = RuntimeError("CUDA error: device-side assert triggered")
     with torch.inference_mode(), pytest.raises(RuntimeError, match="device-side assert"):
@@ -62,6 +65,7 @@ def test_any_other_error_fails_its_job_with_a_sentence(files: Mapping[str, Model
     assert not bench.batcher.is_busy
 
 
+@pytest.mark.case("F6")
 def test_one_row_too_many_for_the_device_is_a_sentence_about_memory(files: Mapping[str, ModelFile]) -> None:
     with torch.inference_mode():
         bench = failing(files, torch.OutOfMemoryError("CUDA out of memory"))
@@ -70,6 +74,7 @@ def test_one_row_too_many_for_the_device_is_a_sentence_about_memory(files: Mappi
     assert "does not have enough memory" in bench.failure(id).sentence
 
 
+@pytest.mark.case("F23")
 def test_a_model_that_was_changed_on_disk_is_read_again(
     files: Mapping[str, ModelFile], tiny: Mapping[str, object], tmp_path: Path
 ) -> None:

@@ -166,9 +166,22 @@ def test_fill_sees_the_mask_and_what_is_around_it(folder: Path) -> None:
     assert FluxDenoiser(components, choose_device(0, "auto"))([row]).shape == (1, 16, 8, 8)
 
 
+def test_fill_draws_from_nothing_too(bench: Bench, folder: Path) -> None:
+    """Without a picture everything is to be filled, as with a mask over all of one that is black."""
+    file = model(FILL, FILL.make(folder, layout="single"))
+    components = families().load(file, choose_device(0, "auto"), {})
+    told = components.adapter.nothing_beside(components.denoiser, torch.zeros(1, 16, 8, 8))
+    assert told is not None
+    assert told.shape == (1, 16 + 64, 8, 8)
+    assert told[:, :16].abs().max() == 0
+    assert told[:, 16:].min() == 1
+    assert bench.picture(file, 3, steps=2).float().std() > 1.0
+
+
 def test_plain_flux_sees_nothing_beside(dev: ModelFile) -> None:
     components = families().load(dev, choose_device(0, "auto"), {})
     assert inpaint_channels(components.denoiser, noise(1), torch.ones(1, 1, 64, 64)) is None
+    assert components.adapter.nothing_beside(components.denoiser, noise(1)) is None
 
 
 @pytest.mark.parametrize("source", ["promptimages", "initimage"])

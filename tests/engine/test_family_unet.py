@@ -149,6 +149,12 @@ def test_inpainting_networks_see_mask_and_picture(tmp_path: Path, family: TinyFa
     assert torch.equal(made, torch.cat([small, around], dim=1))
 
 
+@pytest.mark.parametrize("family", inpainting.FAMILIES, ids=lambda family: str(family.id))
+def test_inpainting_networks_draw_from_nothing_too(bench: Bench, tmp_path: Path, family: TinyFamily) -> None:
+    file = model(family, family.make(tmp_path, layout="single"))
+    assert bench.picture(file, 3, steps=2).float().std() > 1.0
+
+
 def test_plain_networks_see_nothing_beside(tmp_path: Path) -> None:
     assert (
         inpaint_channels(loaded(V_MODEL, tmp_path).denoiser, torch.zeros(1, 4, 8, 8), torch.ones(1, 1, 64, 64)) is None

@@ -11,11 +11,19 @@ from pathlib import Path
 import pytest
 
 from tests.engine.flow_oracle import companions, model
+from tests.support.tiny.auraflow import AURAFLOW
 from tests.support.tiny.chroma import CHROMA
 from tests.support.tiny.flux import DEV
+from tests.support.tiny.flux_2 import DEV as FLUX_2_DEV
+from tests.support.tiny.flux_2 import KLEIN
+from tests.support.tiny.lumina_2 import LUMINA
+from tests.support.tiny.pixart import SIGMA
+from tests.support.tiny.qwen_image import IMAGE
+from tests.support.tiny.sana import SANA
 from tests.support.tiny.sdxl_refiner import REFINER
 from tests.support.tiny.stable_diffusion_2 import V_MODEL
 from tests.support.tiny.stable_diffusion_3 import MEDIUM
+from tests.support.tiny.z_image import Z_IMAGE
 
 pytestmark = pytest.mark.torch
 PROGRAM = """
@@ -47,7 +55,7 @@ with torch.inference_mode():
 
 
 def test_every_family_draws_without_a_network(tmp_path: Path) -> None:
-    every = (DEV, CHROMA, MEDIUM, V_MODEL, REFINER)
+    every = (DEV, CHROMA, MEDIUM, V_MODEL, REFINER, IMAGE, KLEIN, FLUX_2_DEV, Z_IMAGE, LUMINA, SIGMA, SANA, AURAFLOW)
     entries = []
     for family in every:
         folder = tmp_path / family.id

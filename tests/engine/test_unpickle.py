@@ -80,6 +80,7 @@ def hostile_files(folder: Path, canary: Path) -> Iterator[Path]:
     yield folder / "list.pt"
 
 
+@pytest.mark.case("T20")
 def test_a_malicious_pickle_runs_nothing_and_leaves_nothing(tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     for path in hostile_files(tmp_path, canary):

@@ -21,6 +21,8 @@ from swarm.jobs.events import Preview, StepDone
 from swarm.jobs.job import LoraUse, ModelFile
 from swarm.media.image import Picture
 from tests.engine.conftest import SD, Bench
+from tests.support.tiny import autoencoders
+from tests.support.tiny.weights import write
 from tests.support.tiny_models import Tiny
 
 pytestmark = [
@@ -62,6 +64,26 @@ def test_it_starts_from_a_picture(bench: Bench, folder: ModelFile) -> None:
     assert not torch.equal(near, far)
     assert given[0].mean() < 4
     assert given[-1].mean() > 251
+
+
+def test_another_vae_paints_the_picture(bench: Bench, folder: ModelFile, tmp_path: Path) -> None:
+    """From a file in the original names; one with other latents is refused by name."""
+    plain = bench.picture(folder, 3, steps=2)
+    parts = {}
+    for name, vae in (("own", autoencoders.sd_vae(0.18215)), ("other", autoencoders.flux_vae())):
+        path = write(tmp_path / f"{name}.safetensors", autoencoders.original_kl(vae))
+        parts[name] = ModelFile(name=name, path=path, family=None, stamp="1")
+    changed = bench.picture(folder, 3, steps=2, parts={"vae": parts["own"]})
+    assert (changed - plain).abs().max() > 2.0
+    assert torch.equal(bench.picture(folder, 3, steps=2), plain)
+    id = bench.submit(folder, (3,), steps=2, parts={"vae": parts["other"]})
+    bench.finish()
+    assert "'other' is of another kind" in str(bench.said[id])
+
+
+def test_textual_inversions_are_left_out_of_the_prompt(bench: Bench, folder: ModelFile) -> None:
+    plain, named = (bench.picture(folder, 3, steps=2, prompt=text) for text in ("a cat", "a cat<embed:own>"))
+    assert torch.equal(plain, named)
 
 
 def test_creativity_is_the_share_of_steps(bench: Bench, folder: ModelFile) -> None:
@@ -151,6 +173,7 @@ def test_a_model_larger_than_the_memory_is_refused_before_it_is_read(bench: Benc
     assert failure.sentence.startswith("The model 'giant' needs about 4505.6 GB of main memory, and ")
 
 
+@pytest.mark.case("T27")
 def test_a_folder_s_own_program_is_not_run(bench: Bench, path: Path) -> None:
     index = {"_class_name": "StableDiffusionPAGPipeline", "unet": ["my_unet", "MyUNet"]}
     (path / "model_index.json").write_text(json.dumps(index))

@@ -116,6 +116,7 @@ FLUX_KONTEXT = replace(
     detect=None,
     pipeline="FluxKontextPipeline",
     takes_references=True,
+    looks_at_init=True,
     reference_sizes=(*_UPRIGHT, (1024, 1024), *((height, width) for width, height in reversed(_UPRIGHT))),
 )
 FLUX_DEPTH = replace(

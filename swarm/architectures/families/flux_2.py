@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import exp
 
 from swarm.architectures.architecture import Architecture, CompatClass, Detector, LatentFormat
 from swarm.architectures.header import Header
@@ -53,11 +54,14 @@ FLUX_2_DEV = Architecture(
     standard_width=1024,
     standard_height=1024,
     detect=_modulation(36864),
-    latent=LatentFormat(channels=32, scale=1.0),
+    latent=LatentFormat(channels=128, scale=1.0, downscale=16),
     prediction="flow",
     pipeline="Flux2Pipeline",
-    flow_shift=2.02,
-    default_schedule="simple",
+    adapter="flux-2",
+    flow_shift=exp(2.02),
+    train_steps=10_000,
+    default_schedule="flux2",
+    takes_references=True,
     text_encoders=("mistral",),
 )
 FLUX_2_KLEIN_4B = replace(
@@ -75,6 +79,7 @@ FLUX_2_KLEIN_9B = replace(
     name="Flux.2 Klein 9B",
     compat=KLEIN_9B_COMPAT,
     detect=_modulation(24576),
+    text_encoders=("qwen3_8b",),
 )
 
 

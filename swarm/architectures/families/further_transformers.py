@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from swarm.architectures.architecture import CompatClass
 from swarm.architectures.families.flux_1 import COMPAT as FLUX_COMPAT
 from swarm.architectures.families.listed import listed
-from swarm.architectures.families.lumina_2 import Z_IMAGE_COMPAT, is_z_image, is_zeta
+from swarm.architectures.families.lumina_2 import Z_IMAGE_COMPAT, is_lumina_in_diffusers_names, is_z_image, is_zeta
 from swarm.architectures.families.qwen_image import COMPAT as QWEN_COMPAT
 from swarm.architectures.families.qwen_image import is_qwen
 from swarm.architectures.families.transformers import HIDREAM, PIXART_SIGMA, SANA
@@ -206,7 +208,8 @@ OMNIGEN_2 = listed(
     _compat("omnigen-2", "Omni2", vae="flux1", text=True),
     1024,
     detect=with_keys("time_caption_embed.timestep_embedder.linear_2.weight", "context_refiner.0.attn.norm_k.weight")
-    & ~_BOOGU,
+    & ~_BOOGU
+    & ~Rule(is_lumina_in_diffusers_names),
 )
 BOOGU = listed("boogu", "Boogu", _compat("boogu", "Boogu", vae="flux1"), 1024, detect=_BOOGU)
 ANIMA = listed(
@@ -263,5 +266,12 @@ LONGCAT_IMAGE = listed(
         "double_blocks.0.txt_mod.lin.weight",
     ),
 )
-PIXART_SIGMA_2K = listed("pixart-ms-sigma-xl-2-2k", "PixArtMS Sigma XL 2 (2K)", PIXART_SIGMA.compat, 2048)
+PIXART_SIGMA_2K = replace(
+    PIXART_SIGMA,
+    id="pixart-ms-sigma-xl-2-2k",
+    name="PixArtMS Sigma XL 2 (2K)",
+    standard_width=2048,
+    standard_height=2048,
+    detect=None,
+)
 FLUX_ALIMAMA = listed("flux.1-dev/controlnet-alimamainpaint", "Flux.1 ControlNet - AliMama Inpaint", FLUX_COMPAT, 1024)

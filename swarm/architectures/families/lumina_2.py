@@ -14,7 +14,13 @@ Z_IMAGE_COMPAT = CompatClass(id="z-image", short_code="ZImg", loras_target_text_
 
 
 def _is_lumina(header: Header) -> bool:
-    return prefixed(header, "cap_embedder.0.weight")
+    return prefixed(header, "cap_embedder.0.weight") or is_lumina_in_diffusers_names(header)
+
+
+def is_lumina_in_diffusers_names(header: Header) -> bool:
+    """OmniGen 2 has the same names and some for the pictures it looks at."""
+    caption, layer = "time_caption_embed.caption_embedder.0.weight", "layers.0.norm1.norm.weight"
+    return prefixed(header, caption, layer) and not prefixed(header, "ref_image_refiner.0.attn.to_k.weight")
 
 
 def is_z_image(header: Header) -> bool:
@@ -42,6 +48,7 @@ LUMINA_2 = Architecture(
     latent=FLUX_LATENT,
     prediction="flow",
     pipeline="Lumina2Pipeline",
+    adapter="lumina-2",
     flow_shift=6.0,
     text_encoders=("gemma2",),
 )
@@ -52,6 +59,7 @@ Z_IMAGE = replace(
     compat=Z_IMAGE_COMPAT,
     detect=lambda header: is_z_image(header) and not is_zeta(header),
     pipeline="ZImagePipeline",
+    adapter="z-image",
     flow_shift=3.0,
     default_schedule="simple",
     text_encoders=("qwen3",),

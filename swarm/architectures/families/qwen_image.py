@@ -52,16 +52,24 @@ QWEN_IMAGE = Architecture(
     latent=LatentFormat(channels=16, scale=1.0),
     prediction="flow",
     pipeline="QwenImagePipeline",
+    adapter="qwen-image",
     flow_shift=1.15,
     default_schedule="simple",
     text_encoders=("qwen2.5vl",),
     text_width=3584,
 )
 QWEN_IMAGE_EDIT = replace(
-    QWEN_IMAGE, id="qwen-image-edit", name="Qwen Image Edit", detect=None, pipeline="QwenImageEditPipeline"
+    QWEN_IMAGE,
+    id="qwen-image-edit",
+    name="Qwen Image Edit",
+    detect=None,
+    pipeline="QwenImageEditPipeline",
+    takes_references=True,
+    looks_at_init=True,
+    reference_pixels=1024 * 1024,
 )
 QWEN_IMAGE_EDIT_PLUS = replace(
-    QWEN_IMAGE,
+    QWEN_IMAGE_EDIT,
     id="qwen-image-edit-plus",
     name="Qwen Image Edit Plus",
     detect=lambda header: _is_checkpoint(header) and header.has("__index_timestep_zero__"),

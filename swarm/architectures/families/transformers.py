@@ -1,4 +1,4 @@
-"""Single-model families of diffusion transformers that run as whole pipelines."""
+"""Single-model families of diffusion transformers: Sana, AuraFlow, HiDream, PixArt-Σ."""
 
 from __future__ import annotations
 
@@ -7,14 +7,29 @@ from dataclasses import replace
 from swarm.architectures.architecture import Architecture, CompatClass, LatentFormat
 from swarm.architectures.families.latents import FLUX_LATENT, SDXL_LATENT
 from swarm.architectures.header import Header
+from swarm.architectures.rules import prefixed
+
+_GATED_CONVOLUTION = "transformer_blocks.0.ff.conv_inverted.weight"
+_JOINED_KEYS = "blocks.0.cross_attn.kv_linear.weight"
 
 
 def _is_sana(header: Header) -> bool:
-    return header.has("attention_y_norm.weight", "blocks.0.attn.proj.weight")
+    original = ("attention_y_norm.weight", "blocks.0.attn.proj.weight")
+    return prefixed(header, *original) or prefixed(header, "caption_norm.weight", _GATED_CONVOLUTION)
 
 
 def _is_auraflow(header: Header) -> bool:
-    return header.has("model.cond_seq_linear.weight", "model.double_layers.0.attn.w1k.weight")
+    if header.has("model.cond_seq_linear.weight", "model.double_layers.0.attn.w1k.weight"):
+        return True
+    original = ("cond_seq_linear.weight", "double_layers.0.attn.w1k.weight")
+    diffusers = ("register_tokens", "joint_transformer_blocks.0.norm1_context.linear.weight")
+    return prefixed(header, *original) or prefixed(header, *diffusers)
+
+
+def _is_pixart(header: Header) -> bool:
+    original = ("y_embedder.y_proj.fc1.weight", "t_block.1.weight", "blocks.0.mlp.fc1.weight", _JOINED_KEYS)
+    diffusers = ("adaln_single.linear.weight", "pos_embed.proj.weight", "transformer_blocks.0.attn2.to_k.weight")
+    return prefixed(header, *original) or prefixed(header, *diffusers)
 
 
 def _is_hidream(header: Header) -> bool:
@@ -31,6 +46,7 @@ SANA = Architecture(
     latent=LatentFormat(channels=32, scale=0.41407, downscale=32),
     prediction="flow",
     pipeline="SanaPipeline",
+    adapter="sana",
     flow_shift=3.0,
     text_encoders=("gemma2",),
 )
@@ -42,6 +58,7 @@ AURAFLOW = replace(
     detect=_is_auraflow,
     latent=SDXL_LATENT,
     pipeline="AuraFlowPipeline",
+    adapter="auraflow",
     flow_shift=1.73,
     text_encoders=("pile_t5",),
 )
@@ -53,6 +70,7 @@ HIDREAM = replace(
     detect=_is_hidream,
     latent=FLUX_LATENT,
     pipeline="HiDreamImagePipeline",
+    adapter=None,
     text_encoders=("clip_l", "clip_g", "t5xxl", "llama"),
 )
 PIXART_SIGMA = replace(
@@ -60,10 +78,14 @@ PIXART_SIGMA = replace(
     id="pixart-ms-sigma-xl-2",
     name="PixArtMS Sigma XL 2",
     compat=CompatClass(id="pixart-ms-sigma-xl-2", short_code="Pix", vae_family="sdxl"),
-    detect=None,
+    detect=_is_pixart,
     latent=SDXL_LATENT,
     prediction="epsilon",
     pipeline="PixArtSigmaPipeline",
+    adapter="pixart",
+    beta_start=0.0001,
+    beta_end=0.02,
+    even_betas=True,
     flow_shift=None,
     text_encoders=("t5xxl",),
 )

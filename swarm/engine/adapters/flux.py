@@ -12,6 +12,7 @@ from swarm.engine.adapters.flux_load import PIPELINES, load
 from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes, kind_of
 from swarm.engine.denoisers import row_width
 from swarm.engine.device import Device
+from swarm.engine.flux_controls import FluxControls, check_flux_control
 from swarm.engine.flux_names import flux_names
 from swarm.engine.packing import beside, even, packed, positions, unpacked
 from swarm.engine.redux import StyleReader
@@ -31,6 +32,7 @@ class FluxDenoiser:
         self.device = device
         self.dtype: torch.dtype = components.denoiser.proj_out.weight.dtype  # type: ignore[union-attr, assignment]
         self._told: tuple[list[object], dict[str, Any]] | None = None
+        self._controls = FluxControls(components, device)
 
     def size_numbers(self, width: int, height: int, *, enhanced: bool) -> Sizes:
         return NO_SIZES
@@ -63,9 +65,20 @@ class FluxDenoiser:
                 img_ids=self._positions(rows[0]),
                 **self._guidance(rows),
                 **self._prompts(rows),
+                **self._controlled(rows, sigmas, beside=tokens.shape[1] - count),
                 return_dict=False,
             )[0]
         return unpacked(answer[:, :count].float(), height, width)
+
+    def _controlled(self, rows: Sequence[Row], sigmas: torch.Tensor, *, beside: int) -> dict[str, Any]:
+        """What ControlNets add, which look at the pictures without anything beside them."""
+        if not rows[0].controls:
+            return {}
+        height, width = rows[0].x.shape[-2:]
+        plain = packed(even(torch.cat([row.x for row in rows]))).to(self.dtype)
+        ids = positions(height, width).to(self.device.place, self.dtype)
+        told = {"timestep": sigmas, "img_ids": ids, **self._prompts(rows)}
+        return self._controls.added(rows, plain, told, self._guidance_numbers(rows), beside=beside)
 
     def _picture(self, rows: Sequence[Row]) -> torch.Tensor:
         x = torch.cat([row.x for row in rows])
@@ -82,8 +95,11 @@ class FluxDenoiser:
     def _guidance(self, rows: Sequence[Row]) -> dict[str, Any]:
         if not getattr(self.network.config, "guidance_embeds", False):
             return {}
+        return {"guidance": self._guidance_numbers(rows)}
+
+    def _guidance_numbers(self, rows: Sequence[Row]) -> torch.Tensor:
         told = [GUIDANCE if row.guidance is None else max(0.0, row.guidance) for row in rows]
-        return {"guidance": torch.tensor(told, device=self.device.place, dtype=torch.float32)}
+        return torch.tensor(told, device=self.device.place, dtype=torch.float32)
 
     def _prompts(self, rows: Sequence[Row]) -> dict[str, Any]:
         """The prompt tensors of a call; kept while the same prompts are asked again, which is nearly every step."""
@@ -134,6 +150,11 @@ def inpaint_channels(network: Any, latent: torch.Tensor, mask: torch.Tensor) -> 
     return torch.cat([latent, cells.reshape(1, _MASK_CELLS**2, height, width).to(latent)], dim=1)
 
 
+def nothing_beside(network: Any, latent: torch.Tensor) -> torch.Tensor | None:
+    """For fill models: all is to be filled, and there is no picture."""
+    return inpaint_channels(network, torch.zeros_like(latent), torch.ones(1, 1, *latent.shape[-2:]))
+
+
 def lora_keys(key: str, network: Any) -> tuple[str, ...]:
     """A transformer module named as in the original layout, in diffusers' names; others as they are."""
     config = network.config
@@ -147,6 +168,8 @@ ADAPTER = Adapter(
     denoiser=FluxDenoiser,
     lora_keys=lora_keys,
     inpaint_channels=inpaint_channels,
+    nothing_beside=nothing_beside,
     row_width=row_width,
     style_words=StyleReader().tokens,
+    check_control=check_flux_control,
 )

@@ -12,6 +12,7 @@ from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes, s
 from swarm.engine.denoisers import row_width
 from swarm.engine.device import Device
 from swarm.engine.packing import even
+from swarm.engine.sd3_controls import Sd3Controls, check_sd3_control
 from swarm.engine.sd3_names import sd3_names
 
 _TIMESTEPS = 1000.0
@@ -23,6 +24,7 @@ class Sd3Denoiser:
     def __init__(self, components: Components, device: Device) -> None:
         self._network: Any = components.denoiser
         self._device = device
+        self._controls = Sd3Controls(components, device)
         self._dtype: torch.dtype = components.denoiser.proj_out.weight.dtype  # type: ignore[union-attr, assignment]
 
     def size_numbers(self, width: int, height: int, *, enhanced: bool) -> Sizes:
@@ -35,13 +37,13 @@ class Sd3Denoiser:
         """The network's outputs for `rows` (same latent shape), in order: (n, C, h, w) float32."""
         place, dtype = self._device.place, self._dtype
         height, width = rows[0].x.shape[-2:]
-        answer = self._network(
-            hidden_states=even(torch.cat([row.x for row in rows])).to(dtype),
-            timestep=torch.tensor([row.sigma * _TIMESTEPS for row in rows], device=place, dtype=torch.float32),
-            encoder_hidden_states=torch.cat([row.conditioning.tokens for row in rows]).to(place, dtype),
-            pooled_projections=torch.cat([row.conditioning.pooled for row in rows]).to(place, dtype),
-            return_dict=False,
-        )[0]
+        told = {
+            "hidden_states": even(torch.cat([row.x for row in rows])).to(dtype),
+            "timestep": torch.tensor([row.sigma * _TIMESTEPS for row in rows], device=place, dtype=torch.float32),
+            "encoder_hidden_states": torch.cat([row.conditioning.tokens for row in rows]).to(place, dtype),
+            "pooled_projections": torch.cat([row.conditioning.pooled for row in rows]).to(place, dtype),
+        }
+        answer = self._network(**told, **self._controls.added(rows, told), return_dict=False)[0]
         return answer[..., :height, :width].float()
 
 
@@ -51,5 +53,11 @@ def lora_keys(key: str, network: Any) -> tuple[str, ...]:
 
 
 ADAPTER = Adapter(
-    id="sd3", pipelines=PIPELINES, load=load, denoiser=Sd3Denoiser, lora_keys=lora_keys, row_width=row_width
+    id="sd3",
+    pipelines=PIPELINES,
+    load=load,
+    denoiser=Sd3Denoiser,
+    lora_keys=lora_keys,
+    row_width=row_width,
+    check_control=check_sd3_control,
 )

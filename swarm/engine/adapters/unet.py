@@ -160,6 +160,18 @@ def inpaint_channels(unet: Any, latent: torch.Tensor, mask: torch.Tensor) -> tor
     return torch.cat([small.to(latent), latent], dim=1)
 
 
+_GRAY = (0.8223, -0.6876, 0.6364, 0.1380)
+"""The latent of a gray picture, by channel."""
+
+
+def nothing_beside(unet: Any, latent: torch.Tensor) -> torch.Tensor | None:
+    """For UNets of nine channels: all is to be filled, and the picture is gray."""
+    if unet.config.in_channels != _WITH_MASK:
+        return None
+    gray = torch.tensor(_GRAY).view(1, -1, 1, 1).expand_as(latent)
+    return torch.cat([torch.ones_like(gray[:, :1]), gray], dim=1)
+
+
 ADAPTER = Adapter(
     id="unet",
     pipelines=PIPELINES,
@@ -167,6 +179,7 @@ ADAPTER = Adapter(
     denoiser=UnetDenoiser,
     lora_keys=lora_keys,
     inpaint_channels=inpaint_channels,
+    nothing_beside=nothing_beside,
     row_width=row_width,
     variants=VARIANTS,
     check_control=check_control,

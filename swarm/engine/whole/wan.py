@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from diffusers import (
-    AutoencoderKLWan,
     UniPCMultistepScheduler,
     WanImageToVideoPipeline,
     WanPipeline,
     WanTransformer3DModel,
 )
-from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers, convert_wan_vae_to_diffusers
+from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
 
 from swarm.base.errors import BadInput
@@ -20,6 +19,7 @@ from swarm.engine.checkpoint import Checkpoint
 from swarm.engine.loader import fill, refuse_gaps
 from swarm.engine.shapes import count
 from swarm.engine.whole.single import Single, converted, denoiser_prefix, umt5
+from swarm.engine.whole.wan_vae import FIRST_CHANNELS, wan_vae
 
 _MARKERS = ("patch_embedding.weight", "condition_embedder.text_embedder.linear_1.weight")
 _HEAD = 128
@@ -35,7 +35,7 @@ def load_wan(single: Single) -> Any:
     parts: dict[str, Any] = {
         "tokenizer": tokenizer,
         "text_encoder": encoder,
-        "vae": _vae(single),
+        "vae": wan_vae(single, transformer.config.out_channels),
         "scheduler": UniPCMultistepScheduler(
             use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=single.family.flow_shift or 1.0
         ),
@@ -44,7 +44,8 @@ def load_wan(single: Single) -> Any:
     if "swap" in single.parts:
         parts |= {"transformer_2": _transformer(Checkpoint(single.parts["swap"].path), single), "boundary_ratio": 0.9}
     if transformer.config.in_channels == transformer.config.out_channels:
-        return WanPipeline(**parts)
+        # The 5B model takes its first frame as latents without noise, so the levels differ from frame to frame.
+        return WanPipeline(**parts, expand_timesteps=transformer.config.out_channels > FIRST_CHANNELS)
     if transformer.config.image_dim is not None:
         eyes = _eyes(single)
         side = eyes.config.image_size
@@ -83,17 +84,6 @@ def transformer_config(shapes: _Shapes) -> dict[str, Any]:
         "added_kv_proj_dim": None if eyes is None else width,
         "pos_embed_seq_len": None if ends is None else ends[1],
     }
-
-
-def _vae(single: Single) -> Any:
-    part = single.part("vae", "VAE", "wan_2.1_vae.safetensors")
-    file = Checkpoint(part.path)
-    first = file.shapes.get("encoder.conv1.weight")
-    middle = file.shapes.get("conv2.weight")
-    if first is None or middle is None or "decoder.upsamples.0.residual.0.gamma" not in file.shapes:
-        raise BadInput(f"The VAE '{part.name}' is not the one of Wan 2.1, which this model needs.")
-    config = {"base_dim": first[0], "z_dim": middle[0], **file.config().get("vae", {})}
-    return converted(AutoencoderKLWan, config, file, "", convert_wan_vae_to_diffusers, single.dtype)
 
 
 def _eyes(single: Single) -> Any:

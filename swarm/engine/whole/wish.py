@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from swarm.engine.decode import opened
+from swarm.engine.inversions import without_inversions
 from swarm.features.core import CFG_SCALE, NEGATIVE_PROMPT, PROMPT, STEPS
 from swarm.features.image_to_video import VIDEO_END_IMAGE, VIDEO_SWAP_MODEL, VIDEO_SWAP_PERCENT
 from swarm.features.init_image import INIT_IMAGE, INIT_IMAGE_CREATIVITY
@@ -73,8 +74,8 @@ def wish_of(
     """A request as it is to be read, prompts without sections."""
     width, height = input.get(WIDTH), input.get(HEIGHT)
     return Wish(
-        prompt=input.get(PROMPT),
-        negative=input.get(NEGATIVE_PROMPT),
+        prompt=without_inversions(input.get(PROMPT)),
+        negative=without_inversions(input.get(NEGATIVE_PROMPT)),
         steps=max(1, input.get(STEPS)),
         cfg=input.get(CFG_SCALE),
         width=width,

@@ -104,6 +104,7 @@ def qwen3(layers: int = 3) -> Any:
         head_dim=16,
         tie_word_embeddings=True,
         max_position_embeddings=1024,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e6},
     )
     return refreshed(Qwen3ForCausalLM(config), 5)
 
@@ -120,6 +121,7 @@ def qwen2_5_vl() -> Any:
             "num_key_value_heads": 1,
             "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [2, 3, 3]},
             "max_position_embeddings": 2048,
+            "rms_norm_eps": 1e-6,
         },
         vision_config={
             "depth": 2,
@@ -150,6 +152,9 @@ def mistral() -> Any:
         num_key_value_heads=1,
         head_dim=16,
         max_position_embeddings=1024,
+        rms_norm_eps=1e-5,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e9},
+        sliding_window=None,
     )
     vision = PixtralVisionConfig(
         hidden_size=_SPEAKER, intermediate_size=32, num_hidden_layers=1, num_attention_heads=1, patch_size=14

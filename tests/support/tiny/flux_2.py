@@ -7,7 +7,8 @@ have a processor around it, which cannot be built without torchvision.
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ from swarm.engine.tokenizer import qwen_tokenizer, tekken_tokenizer
 from tests.support.tiny import autoencoders, encoders
 from tests.support.tiny.family import TinyFamily
 from tests.support.tiny.flux import scheduler
-from tests.support.tiny.weights import Shapes, Tensors, filled, fresh, linear, write
+from tests.support.tiny.weights import Shapes, Tensors, below, filled, fresh, linear, write
 from tests.support.tiny.z_image import TEMPLATE
 
 WIDTH, HEAD, DOUBLE, SINGLE_BLOCKS = 64, 32, 1, 2
 CONTEXT = 3 * encoders.LANGUAGE
 KLEIN_LAYERS = 28
+THOUGHTLESS = "{% if enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}"
 MISTRAL_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}{% for part in message.content %}{% if part.type == 'text' %}"
     "{% if message.role == 'system' %}[SYSTEM_PROMPT]{{ part.text }}[/SYSTEM_PROMPT]"
@@ -69,21 +71,27 @@ def denoiser(*, guided: bool) -> Any:
     return filled(model, convert_flux2_transformer_checkpoint_to_diffusers(original(guided=guided)))
 
 
-def dev_pipeline(model: Any) -> Any:
+@cache
+def mistral_tokenizer() -> Any:
+    """One for all: it takes seconds to make."""
     tokenizer = tekken_tokenizer()
     tokenizer.chat_template = MISTRAL_TEMPLATE
+    return tokenizer
+
+
+def dev_pipeline(model: Any) -> Any:
     return Flux2Pipeline(
         transformer=model,
         vae=autoencoders.flux2_vae(),
         text_encoder=encoders.mistral(),
-        tokenizer=tokenizer,
+        tokenizer=mistral_tokenizer(),
         scheduler=scheduler(),
     )
 
 
 def klein_pipeline(model: Any) -> Any:
     tokenizer = qwen_tokenizer()
-    tokenizer.chat_template = TEMPLATE
+    tokenizer.chat_template = TEMPLATE.replace("assistant\n", "assistant\n" + THOUGHTLESS)
     return Flux2KleinPipeline(
         transformer=model,
         vae=autoencoders.flux2_vae(),
@@ -103,10 +111,18 @@ def mistral_file(folder: Path) -> Path:
 
 
 def qwen3_file(folder: Path) -> Path:
-    return encoders.language_file(folder / "qwen_3_klein.safetensors", encoders.qwen3(KLEIN_LAYERS))
+    return encoders.language_file(folder / "qwen_3_4b_klein.safetensors", encoders.qwen3(KLEIN_LAYERS))
 
 
-def _family(id: str, pipeline: Any, files: dict[str, Any], *, guided: bool) -> TinyFamily:
+def extra(home: str, language: Callable[[], Any]) -> Tensors:
+    """As packed with everything: the language model below `home`, and the VAE."""
+    found = below("vae.", autoencoders.original_flux2(autoencoders.flux2_vae()))
+    return found | below(f"text_encoders.{home}.transformer.", encoders.language_tensors(language()))
+
+
+def _family(
+    id: str, pipeline: Any, files: dict[str, Any], packed: tuple[str, Callable[[], Any]], *, guided: bool
+) -> TinyFamily:
     return TinyFamily(
         id=id,
         denoiser=partial(denoiser, guided=guided),
@@ -114,10 +130,17 @@ def _family(id: str, pipeline: Any, files: dict[str, Any], *, guided: bool) -> T
         convert=convert_flux2_transformer_checkpoint_to_diffusers,
         pipeline=pipeline,
         files={"vae": vae_file, **files},
+        extra=partial(extra, *packed),
     )
 
 
-DEV = _family("flux.2-dev", dev_pipeline, {"mistral": mistral_file}, guided=True)
-KLEIN = _family("flux.2-klein-4b", klein_pipeline, {"qwen3": qwen3_file}, guided=False)
+DEV = _family("flux.2-dev", dev_pipeline, {"mistral": mistral_file}, ("mistral3_24b", encoders.mistral), guided=True)
+KLEIN = _family(
+    "flux.2-klein-4b",
+    klein_pipeline,
+    {"qwen3": qwen3_file},
+    ("qwen3_4b", partial(encoders.qwen3, KLEIN_LAYERS)),
+    guided=False,
+)
 FAMILIES = (DEV, KLEIN)
 make = DEV.make

@@ -24,7 +24,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from swarm.engine.tokenizer import qwen_tokenizer
 from tests.support.tiny import autoencoders, encoders
 from tests.support.tiny.family import TinyFamily
-from tests.support.tiny.weights import Shapes, Tensors, filled, fresh, linear, write
+from tests.support.tiny.weights import Shapes, Tensors, below, filled, fresh, linear, write
 
 WIDTH, HEAD, BLOCKS = 64, 32, 2
 MARK = "__index_timestep_zero__"
@@ -74,10 +74,12 @@ def denoiser(*, marked: bool = False) -> Any:
 
 def pipeline(kind: Any, model: Any) -> Any:
     processor = {} if kind is QwenImagePipeline else {"processor": EditProcessor()}
+    words = encoders.qwen2_5_vl()
+    words.register_forward_pre_hook(_told_where_pictures_are, with_kwargs=True)
     return kind(
         transformer=model,
         vae=autoencoders.qwen_vae(),
-        text_encoder=encoders.qwen2_5_vl(),
+        text_encoder=words,
         tokenizer=qwen_tokenizer(),
         scheduler=FlowMatchEulerDiscreteScheduler(
             use_dynamic_shifting=True,
@@ -90,6 +92,14 @@ def pipeline(kind: Any, model: Any) -> Any:
         ),
         **processor,
     )
+
+
+def _told_where_pictures_are(_module: Any, given: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """transformers no longer finds pictures by their tokens alone, and the pipelines say nothing else of them; without
+    this their cells would lie in a line."""
+    if named.get("pixel_values") is not None:
+        named = {**named, "mm_token_type_ids": (named["input_ids"] == 151_655).int()}
+    return given, named
 
 
 class EditProcessor:
@@ -122,6 +132,12 @@ def qwen_file(folder: Path) -> Path:
     return encoders.language_file(folder / "qwen_2.5_vl_7b.safetensors", encoders.qwen2_5_vl())
 
 
+def extra() -> Tensors:
+    """As packed with everything: the language model and the VAE."""
+    found = below("vae.", autoencoders.original_qwen(autoencoders.qwen_vae()))
+    return found | below("text_encoders.qwen25_7b.transformer.", encoders.language_tensors(encoders.qwen2_5_vl()))
+
+
 def _family(id: str, kind: Any, *, marked: bool = False) -> TinyFamily:
     return TinyFamily(
         id=id,
@@ -130,6 +146,7 @@ def _family(id: str, kind: Any, *, marked: bool = False) -> TinyFamily:
         convert=convert,
         pipeline=partial(pipeline, kind),
         files={"vae": vae_file, "qwen2.5vl": qwen_file},
+        extra=extra,
         foldered=kind is QwenImagePipeline,
     )
 

@@ -1,0 +1,77 @@
+"""Calls Lumina 2's transformer for rows of different pictures: prompts are filled up, and the filling is hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from swarm.engine.adapters.lumina_2_load import PIPELINES, load, lumina_names
+from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes, kind_of
+from swarm.engine.device import Device
+from swarm.engine.packing import even
+
+_WIDE_MAPS, _CELLS_PER_PATCH = 2, 4
+
+
+class LuminaDenoiser:
+    """Calls the transformer of loaded components. Prompts of any length share a call."""
+
+    def __init__(self, components: Components, device: Device) -> None:
+        self._network: Any = components.denoiser
+        self._device = device
+        embedder: Any = components.denoiser.x_embedder
+        self._dtype: torch.dtype = embedder.weight.dtype
+
+    def size_numbers(self, width: int, height: int, *, enhanced: bool) -> Sizes:
+        return NO_SIZES
+
+    def together(self, rows: Sequence[Row]) -> list[list[int]]:
+        calls: dict[object, list[int]] = {}
+        for position, row in enumerate(rows):
+            calls.setdefault(kind_of(row), []).append(position)
+        return list(calls.values())
+
+    def __call__(self, rows: Sequence[Row]) -> torch.Tensor:
+        """The network's outputs for `rows` (same latent shape), in order: (n, C, h, w) float32.
+
+        It was trained with time running upwards to the picture, and answers with the way there: hence the signs.
+        """
+        place, dtype = self._device.place, self._dtype
+        height, width = rows[0].x.shape[-2:]
+        lengths = [int(row.conditioning.tokens.shape[1]) for row in rows]
+        longest = max(lengths)
+        tokens = [
+            torch.nn.functional.pad(row.conditioning.tokens, (0, 0, 0, longest - length))
+            for row, length in zip(rows, lengths, strict=True)
+        ]
+        answer = self._network(
+            hidden_states=even(torch.cat([row.x for row in rows])).to(place, dtype),
+            timestep=torch.tensor([1.0 - row.sigma for row in rows], device=place, dtype=torch.float32),
+            encoder_hidden_states=torch.cat(tokens).to(place, dtype),
+            encoder_attention_mask=torch.arange(longest, device=place) < torch.tensor(lengths, device=place)[:, None],
+            return_dict=False,
+        )[0]
+        return -answer.float()[..., :height, :width]
+
+
+def row_width(network: Any) -> int:
+    """The width of a row's largest map, reckoned per latent cell: a patch of four cells is one token."""
+    return int(network.config.hidden_size) * _WIDE_MAPS // _CELLS_PER_PATCH
+
+
+def lora_keys(key: str, network: Any) -> tuple[str, ...]:
+    """A transformer module named as in the original layout, in diffusers' names; others as they are."""
+    refiners = int(network.config.num_refiner_layers)
+    return lumina_names(refiners, refiners, int(network.config.num_layers)).lora_names(key)
+
+
+ADAPTER = Adapter(
+    id="lumina-2",
+    pipelines=PIPELINES,
+    load=load,
+    denoiser=LuminaDenoiser,
+    lora_keys=lora_keys,
+    row_width=row_width,
+)

@@ -1,0 +1,71 @@
+"""Calls Z-Image's transformer for rows of different pictures. It takes lists, and fills up and masks prompts itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from swarm.engine.adapters.z_image_load import PIPELINES, load, z_image_names
+from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes, kind_of
+from swarm.engine.device import Device
+from swarm.engine.packing import even
+
+_WIDE_MAPS, _CELLS_PER_PATCH = 2, 4
+
+
+class ZImageDenoiser:
+    """Calls the transformer of loaded components. Prompts of any length share a call."""
+
+    def __init__(self, components: Components, device: Device) -> None:
+        self._network: Any = components.denoiser
+        self._device = device
+        embedder: Any = components.denoiser.cap_embedder
+        self._dtype: torch.dtype = embedder[1].weight.dtype
+
+    def size_numbers(self, width: int, height: int, *, enhanced: bool) -> Sizes:
+        return NO_SIZES
+
+    def together(self, rows: Sequence[Row]) -> list[list[int]]:
+        calls: dict[object, list[int]] = {}
+        for position, row in enumerate(rows):
+            calls.setdefault(kind_of(row), []).append(position)
+        return list(calls.values())
+
+    def __call__(self, rows: Sequence[Row]) -> torch.Tensor:
+        """The network's outputs for `rows` (same latent shape), in order: (n, C, h, w) float32.
+
+        It was trained with time running upwards to the picture, and answers with the way there: hence the signs.
+        """
+        place, dtype = self._device.place, self._dtype
+        height, width = rows[0].x.shape[-2:]
+        pictures = even(torch.cat([row.x for row in rows])).to(place, dtype).unsqueeze(2)
+        answers = self._network(
+            list(pictures.unbind(0)),
+            torch.tensor([1.0 - row.sigma for row in rows], device=place, dtype=torch.float32),
+            [row.conditioning.tokens[0].to(place, dtype) for row in rows],
+            return_dict=False,
+        )[0]
+        return -torch.stack([answer.float() for answer in answers]).squeeze(2)[..., :height, :width]
+
+
+def row_width(network: Any) -> int:
+    """The width of a row's largest map, reckoned per latent cell: a patch of four cells is one token."""
+    return int(network.config.dim) * _WIDE_MAPS // _CELLS_PER_PATCH
+
+
+def lora_keys(key: str, network: Any) -> tuple[str, ...]:
+    """A transformer module named as in the original layout, in diffusers' names; others as they are."""
+    refiners = int(network.config.n_refiner_layers)
+    return z_image_names(refiners, refiners, int(network.config.n_layers)).lora_names(key)
+
+
+ADAPTER = Adapter(
+    id="z-image",
+    pipelines=PIPELINES,
+    load=load,
+    denoiser=ZImageDenoiser,
+    lora_keys=lora_keys,
+    row_width=row_width,
+)

@@ -1,0 +1,120 @@
+"""Qwen-Image's prompts: the last states of Qwen 2.5 VL, which the edit models show the pictures that come with one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+
+from swarm.base.errors import BadInput
+from swarm.engine.components import TextOptions
+from swarm.engine.decode import opened
+from swarm.engine.qwen_eyes import QwenEyes, Seen, places
+from swarm.engine.text import Remembering
+from swarm.engine.text_language import LanguageEncoder, Template, plain
+from swarm.engine.tokenizer import QWEN_FIRST_MARK, QWEN_MARKS
+from swarm.jobs.stage import Conditioning
+from swarm.media.image import Picture
+
+_PAD = "<|image_pad|>"
+_PAD_TOKEN = QWEN_FIRST_MARK + QWEN_MARKS.index(_PAD)
+_AROUND = "<|vision_start|>{}<|vision_end|>"
+_GRID = 32
+ONE, OF_SEVERAL = 1024 * 1024, 384 * 384
+"""Pixels that pictures are seen with."""
+TEMPLATE = Template(
+    before="<|im_start|>system\nDescribe the image by detailing the color, shape, size, texture, quantity, text, "
+    "spatial relationships of the objects and background:<|im_end|>\n<|im_start|>user\n",
+    after="<|im_end|>\n<|im_start|>assistant\n",
+    opening=34,
+    longest=3072,
+)
+EDIT_TEMPLATE = Template(
+    before="<|im_start|>system\nDescribe the key features of the input image (color, shape, size, texture, objects, "
+    "background), then explain how the user's text instruction should alter or modify the image. Generate a new image "
+    "that meets the user's requirements while maintaining consistency with the original input where appropriate."
+    "<|im_end|>\n<|im_start|>user\n",
+    after="<|im_end|>\n<|im_start|>assistant\n",
+    opening=64,
+    longest=3840,
+)
+
+
+class SeeingEncoder(LanguageEncoder):
+    """The language model with pictures among its words."""
+
+    def __init__(self, model: Any, tokenizer: Any, device: torch.device) -> None:
+        super().__init__(model, tokenizer, device, EDIT_TEMPLATE)
+
+    def encode_seen(self, text: str, shown: str, seen: Sequence[Seen]) -> torch.Tensor:
+        """A prompt behind its pictures as (1, length, width). `shown`: the marks that stand for their states.
+        Raises BadInput for more than the model has places for."""
+        ids = torch.tensor([self.tokens(shown + plain(text))], device=self.device)
+        pictured = ids == _PAD_TOKEN
+        states = torch.cat([each.states for each in seen])
+        if int(pictured.sum()) != len(states):
+            raise BadInput(f"{len(seen)} pictures are more than this model can look at. Give fewer.")
+        words = self.model.embed_tokens(ids)
+        words[pictured] = states.to(words)
+        out = self.model(
+            inputs_embeds=words,
+            attention_mask=torch.ones_like(ids),
+            position_ids=places(pictured[0].tolist(), seen).to(self.device),
+            use_cache=False,
+        )
+        found: torch.Tensor = out.last_hidden_state
+        return found[:, EDIT_TEMPLATE.opening :]
+
+
+class QwenText(Remembering):
+    """The last states for the prompt and what follows it in the template."""
+
+    def __init__(self, language: LanguageEncoder) -> None:
+        super().__init__()
+        self._language = language
+
+    def encoded(self, text: str, options: TextOptions) -> Conditioning:
+        return Conditioning(tokens=self._language.encode(text))
+
+
+class QwenEditText(QwenText):
+    """With pictures: they stand before the prompt, numbered where the model takes `several`."""
+
+    sees = True
+
+    def __init__(self, blind: LanguageEncoder, seeing: SeeingEncoder, eyes: QwenEyes | None, *, several: bool) -> None:
+        super().__init__(blind)
+        self._seeing = seeing
+        self._eyes = eyes
+        self._several = several
+
+    def encoded(self, text: str, options: TextOptions) -> Conditioning:
+        """Raises BadInput when the text encoder came without its eyes, or for more pictures than it can take."""
+        if not options.pictures:
+            return super().encoded(text, options)
+        if self._eyes is None:
+            raise BadInput(
+                "This Qwen text encoder cannot see pictures, because its file holds only the language half. Use the "
+                "safetensors file of the whole model."
+            )
+        area = OF_SEVERAL if self._several else ONE
+        seen = self._eyes.look([sized(picture, area) for picture in options.pictures])
+        return Conditioning(tokens=self._seeing.encode_seen(text, self._shown(seen), seen))
+
+    def _shown(self, seen: Sequence[Seen]) -> str:
+        """The marks that stand for the pictures, one for each state."""
+        marks = [_AROUND.format(_PAD * (each.rows * each.columns)) for each in seen]
+        if not self._several and len(marks) == 1:
+            return marks[0]
+        return "".join(f"Picture {number}: {mark}" for number, mark in enumerate(marks, 1))
+
+
+def sized(picture: Picture, area: int) -> Image.Image:
+    """A picture with about `area` pixels in its own shape, both sides multiples of 32."""
+    image = opened(picture)
+    ratio = image.width / image.height
+    width = (area * ratio) ** 0.5
+    size = (max(_GRID, round(side / _GRID) * _GRID) for side in (width, width / ratio))
+    return image.resize((next(size), next(size)), Image.Resampling.LANCZOS)

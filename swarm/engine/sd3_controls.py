@@ -1,0 +1,138 @@
+"""ControlNets beside Stable Diffusion 3's transformer, 3.5 Large's small ones too: read, and asked what they add."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+from diffusers import SD3ControlNetModel
+
+from swarm.base.errors import BadInput
+from swarm.engine.checkpoint import Checkpoint
+from swarm.engine.components import Components, Row
+from swarm.engine.controls import KeptNets, wrong_family
+from swarm.engine.device import Device
+from swarm.engine.flow_controls import Hints, control_prefix, controls_of, read_net, spread, strengths, summed
+from swarm.engine.flux_names import Entry, either
+from swarm.engine.loader import Config, settle
+from swarm.engine.packing import even
+from swarm.engine.renaming import Renaming
+from swarm.engine.shapes import Shapes, count
+from swarm.jobs.job import ModelFile
+
+_BLOCKS = r"transformer_blocks\.(\d+)\."
+_SHOWN = "pos_embed_input.proj.weight"
+
+
+class Sd3Controls(KeptNets):
+    """The ControlNets of one loaded Stable Diffusion 3 transformer."""
+
+    def __init__(self, components: Components, device: Device) -> None:
+        network: Any = components.denoiser
+        super().__init__(lambda file: load_sd3_control(file, network, device))
+        self._hints = Hints(components.vae)
+        self._blocks = len(network.transformer_blocks)
+
+    def added(self, rows: Sequence[Row], told: dict[str, Any]) -> dict[str, Any]:
+        """What the transformer is to be called with besides; empty when the rows have no nets. `told`: the call's other
+        arguments."""
+        found: list[torch.Tensor] = []
+        for chain in controls_of(rows):
+            net = self.net(chain[0].file)
+            plain = bool(net.config.force_zeros_for_pooled_projection)
+            own = dict(told)
+            if plain:
+                own["pooled_projections"] = torch.zeros_like(told["pooled_projections"])
+            if net.context_embedder is None:
+                del own["encoder_hidden_states"]
+            x = told["hidden_states"]
+            shown = even(self._hints.latents(chain, shifted=not plain)).to(x)
+            samples = net(**own, controlnet_cond=shown, return_dict=False)[0]
+            share = len(samples) / self._blocks
+            homes = [int(number * share) for number in range(self._blocks)]
+            found = summed(found, spread(samples, homes.__getitem__, self._blocks, strengths(chain, x)))
+        return {"block_controlnet_hidden_states": found} if found else {}
+
+
+def load_sd3_control(file: ModelFile, transformer: Any, device: Device) -> Any:
+    """The ControlNet of a file or folder, made for transformers like `transformer`. Raises BadInput."""
+    net = read_net(
+        file,
+        SD3ControlNetModel,
+        device,
+        lambda shapes: _config(shapes, transformer),
+        lambda shapes: small_names(count(shapes, _BLOCKS)),
+    )
+    if net.inner_dim != transformer.inner_dim:
+        raise wrong_family(file)
+    if int(net.config.extra_conditioning_channels):
+        raise wants_mask(file)
+    if not net.config.use_pos_embed:
+        net.pos_embed = net._get_pos_embed_from_transformer(transformer)
+        settle(net, device.place, next(net.parameters()).dtype)
+    return net
+
+
+def wants_mask(file: ModelFile) -> BadInput:
+    return BadInput(f"The ControlNet '{file.name}' wants a mask beside its picture; this server has none for it.")
+
+
+def check_sd3_control(file: ModelFile, transformer: Any) -> None:
+    """Raises BadInput when a single file cannot be a ControlNet of such transformers; reads its header only."""
+    if file.path.is_dir():
+        return
+    checkpoint = Checkpoint(file.path)
+    shapes = checkpoint.below(control_prefix(file, checkpoint))
+    shown = shapes.get(_SHOWN)
+    if shown is None or shown[0] != int(transformer.inner_dim):
+        raise wrong_family(file)
+    if shown[1] != int(transformer.config.in_channels):
+        raise wants_mask(file)
+
+
+@lru_cache(maxsize=16)
+def small_names(blocks: int) -> Renaming:
+    """The table of the original layout, which only 3.5 Large's nets have: blocks that do not hear the prompt."""
+    return Renaming(modules=dict(entry for number in range(blocks) for entry in _block(number)) | dict(_around()))
+
+
+def _around() -> Iterator[Entry]:
+    for old, new in (("t_embedder", "timestep_embedder"), ("y_embedder", "text_embedder")):
+        yield f"{old}.mlp.0", (f"time_text_embed.{new}.linear_1",)
+        yield f"{old}.mlp.2", (f"time_text_embed.{new}.linear_2",)
+
+
+def _block(number: int) -> Iterator[Entry]:
+    at = f"transformer_blocks.{number}."
+    yield f"{at}adaLN_modulation.1", (f"{at}norm1.linear",)
+    yield f"{at}attn.qkv", tuple(f"{at}attn.to_{part}" for part in "qkv")
+    yield f"{at}attn.proj", (f"{at}attn.to_out.0",)
+    yield f"{at}mlp.fc1", (f"{at}ff.net.0.proj",)
+    yield f"{at}mlp.fc2", (f"{at}ff.net.2",)
+
+
+def _config(shapes: Shapes, transformer: Any) -> Config:
+    """A net's config: the transformer's, with what the file's shapes tell."""
+    config = {
+        name: transformer.config[name]
+        for name in inspect.signature(SD3ControlNetModel.__init__).parameters
+        if name in transformer.config
+    }
+    hears = "context_embedder.weight" in shapes
+    blocks = count(shapes, _BLOCKS)
+    positions = shapes.get("pos_embed.pos_embed")
+    return config | {
+        "num_layers": blocks,
+        "joint_attention_dim": shapes["context_embedder.weight"][1] if hears else None,
+        "extra_conditioning_channels": either(shapes, _SHOWN)[1] - int(transformer.config.in_channels),
+        "pos_embed_max_size": config["pos_embed_max_size"] if positions is None else int(positions[1] ** 0.5),
+        "use_pos_embed": "pos_embed.proj.weight" in shapes,
+        "force_zeros_for_pooled_projection": hears,
+        "qk_norm": "rms_norm" if "transformer_blocks.0.attn.norm_q.weight" in shapes else None,
+        "dual_attention_layers": tuple(
+            number for number in range(blocks) if f"transformer_blocks.{number}.attn2.to_q.weight" in shapes
+        ),
+    }

@@ -1,0 +1,249 @@
+"""Lumina 2 through the engine: every layout, diffusers' own picture, company of other prompts, LoRAs, refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import Lumina2Transformer2DModel
+from gguf import GGMLQuantizationType
+from safetensors.torch import load_file, save_file
+
+from swarm.architectures.families.lumina_2 import LUMINA_2 as FAMILY
+from swarm.base.errors import BadInput
+from swarm.engine.adapters.lumina_2_load import SYSTEM, lumina_config
+from swarm.engine.device import choose_device
+from swarm.engine.latents import seeded_noise
+from swarm.engine.renaming import expected_shapes
+from swarm.engine.start import families
+from swarm.jobs.job import LoraUse, ModelFile
+from tests.engine.conftest import Bench
+from tests.engine.flow_oracle import companions, given, model, noise, pixels
+from tests.engine.test_checkpoint import gguf_file, scaled
+from tests.support.tiny.lumina_2 import HEAD, LUMINA, WIDTH
+from tests.support.tiny.weights import state
+
+pytestmark = pytest.mark.torch
+PROMPT, NEGATIVE = "a red fox in the snow, photo of a blue house", "blurry"
+ASKED: dict[str, Any] = {
+    "prompt": PROMPT,
+    "negativeprompt": NEGATIVE,
+    "steps": 4,
+    "scheduler": "simple",
+    "cfgscale": 4.0,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("lumina")
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path) -> ModelFile:
+    return model(LUMINA, LUMINA.make(folder, layout="single"))
+
+
+@pytest.fixture(scope="module")
+def separate(folder: Path) -> Mapping[str, ModelFile]:
+    return companions(LUMINA, folder)
+
+
+def test_a_picture_is_the_pipelines_picture(bench: Bench, whole: ModelFile) -> None:
+    pipe = given(LUMINA.reference(), FAMILY.sigma_table(), 4)
+    result = pipe(
+        prompt=PROMPT, negative_prompt=NEGATIVE, guidance_scale=4.0, cfg_normalization=False,
+        height=64, width=64, num_inference_steps=4, latents=noise(7), output_type="pt",
+    )  # fmt: skip
+    expected = pixels(result)
+    assert (bench.picture(whole, 7, **ASKED) - expected).abs().max() <= 2.0
+    assert expected.std() > 1.0
+
+
+def test_a_picture_without_guidance_is_the_pipelines_picture(bench: Bench, whole: ModelFile) -> None:
+    """On a canvas that is no square."""
+    pipe = given(LUMINA.reference(), FAMILY.sigma_table(), 3)
+    result = pipe(
+        prompt="a cat", guidance_scale=0.0, height=64, width=96, num_inference_steps=3,
+        latents=seeded_noise(1, (16, 8, 12)), output_type="pt",
+    )  # fmt: skip
+    found = bench.picture(whole, 1, prompt="a cat", steps=3, cfgscale=1.0, width=96, scheduler="simple")
+    assert (found - pixels(result)).abs().max() <= 2.0
+
+
+@pytest.mark.parametrize("layout", ["bare", "prefixed", "folder", "sharded"])
+def test_every_layout_makes_the_same_picture(
+    bench: Bench, whole: ModelFile, separate: Mapping[str, ModelFile], folder: Path, layout: str
+) -> None:
+    file = model(LUMINA, LUMINA.make(folder, layout=layout, name=layout))
+    id = bench.submit(file, (3,), parts={} if file.path.is_dir() else separate, **ASKED)
+    bench.finish()
+    assert (bench.pixels(id) - bench.picture(whole, 3, **ASKED)).abs().max() <= 1.0
+
+
+@pytest.mark.parametrize("kind", ["diffusers", "GGUF"])
+def test_other_files_make_the_same_picture(
+    bench: Bench, whole: ModelFile, separate: Mapping[str, ModelFile], folder: Path, kind: str
+) -> None:
+    """Files that say nothing of their config: diffusers' names below a prefix, and quantised ones."""
+    if kind == "diffusers":
+        path = folder / "named.safetensors"
+        save_file({f"diffusion_model.{name}": value for name, value in state(LUMINA.denoiser()).items()}, path)
+    else:
+        path = gguf_file(folder / "packed.gguf", LUMINA.original(), GGMLQuantizationType.F16)
+    id = bench.submit(model(LUMINA, path), (3,), parts=separate, **ASKED)
+    bench.finish()
+    assert (bench.pixels(id) - bench.picture(whole, 3, **ASKED)).abs().max() <= 1.0
+
+
+def test_scaled_eight_bit_floats_are_nearly_the_weights(separate: Mapping[str, ModelFile], folder: Path) -> None:
+    tensors = LUMINA.original()
+    layers = {name: value for name, value in tensors.items() if name.endswith(".weight")}
+    save_file({**tensors, **scaled(layers, ".scale_weight")}, folder / "scaled.safetensors")
+    found = families().load(model(LUMINA, folder / "scaled.safetensors"), choose_device(0, "auto"), separate)
+    weights = dict(found.denoiser.named_parameters())
+    for name, weight in LUMINA.denoiser().named_parameters():
+        assert torch.allclose(weights[name], weight, rtol=0.07, atol=float(weight.abs().max()) / 200), name
+
+
+def test_every_weight_arrives(whole: ModelFile) -> None:
+    found = families().load(whole, choose_device(0, "auto"), {})
+    weights = dict(found.denoiser.named_parameters())
+    for name, weight in LUMINA.denoiser().named_parameters():
+        assert torch.equal(weights[name], weight), name
+
+
+def test_shapes_tell_the_config() -> None:
+    """A network of the told config has exactly the weights."""
+    whole = expected_shapes(LUMINA.denoiser())
+    for shapes in ({name: tuple(value.shape) for name, value in LUMINA.original().items()}, whole):
+        told = lumina_config(shapes)
+        assert expected_shapes(Lumina2Transformer2DModel(**told)) == whole
+        assert tuple(told["axes_dim_rope"]) == tuple(LUMINA.config()["axes_dim_rope"])
+
+
+def test_pictures_in_company_are_the_pictures_alone(bench: Bench, whole: ModelFile) -> None:
+    wishes: list[dict[str, Any]] = [
+        {"prompt": "a cat", "steps": 3, "cfgscale": 4.0},
+        {"prompt": "a very long " * 40, "steps": 5, "cfgscale": 3.0, "negativeprompt": "blue " * 30},
+        {"prompt": "", "steps": 4, "cfgscale": 1.0},
+        {"prompt": "a (cat:1.5) in a house", "steps": 4, "cfgscale": 1.0},
+        {"prompt": "a cat", "steps": 4, "cfgscale": 1.0, "sampler": "heun", "sigmashift": 6.0},
+    ]
+    alone = [bench.picture(whole, seed, **wish) for seed, wish in enumerate(wishes)]
+    ids = [bench.submit(whole, (seed,), **wish) for seed, wish in enumerate(wishes)]
+    bench.finish()
+    for id, expected in zip(ids, alone, strict=True):
+        assert (bench.pixels(id) - expected).abs().max() <= 1.0
+
+
+def test_the_prompt_and_the_shift_are_heard(bench: Bench, whole: ModelFile) -> None:
+    plain = bench.picture(whole, 5, **ASKED)
+    weighted = PROMPT.replace("blue house", "(blue house:3)")
+    for change in ({"prompt": "a dog"}, {"prompt": weighted}, {"negativeprompt": "a dog"}, {"sigmashift": 2.0}):
+        assert (bench.picture(whole, 5, **{**ASKED, **change}) - plain).abs().max() > 2.0, change
+
+
+def test_a_prompt_may_bring_its_own_system_prompt(bench: Bench, whole: ModelFile) -> None:
+    plain = bench.picture(whole, 5, **ASKED)
+    spelled = {**ASKED, "prompt": f"{SYSTEM} <Prompt Start> {PROMPT}"}
+    assert torch.equal(bench.picture(whole, 5, **spelled), plain)
+    other = {**ASKED, "prompt": f"You draw. <Prompt Start> {PROMPT}"}
+    assert (bench.picture(whole, 5, **other) - plain).abs().max() > 2.0
+
+
+def test_odd_sizes_and_endless_prompts_work(bench: Bench, whole: ModelFile) -> None:
+    wish = {**ASKED, "steps": 1, "width": 72, "height": 88, "prompt": "word " * 2000}
+    assert bench.picture(whole, 2, **wish).shape == (88, 72, 3)
+
+
+@pytest.mark.parametrize("home", ["diffusion_model.", "lora_unet_", ""])
+def test_a_lora_of_the_fused_layers_is_cut(bench: Bench, whole: ModelFile, folder: Path, home: str) -> None:
+    """What the LoRA of the original's layers changes is what the same change of the weights does."""
+    name, numbers = "layers.1.attention.qkv", torch.Generator().manual_seed(3)
+    down, up = torch.randn(2, WIDTH, generator=numbers), torch.randn(WIDTH + 2 * HEAD, 2, generator=numbers)
+    spelled = name.replace(".", "_") if home.endswith("_") else name
+    path = folder / f"{home.strip('._')}.lora.safetensors"
+    save_file({f"{home}{spelled}.lora_down.weight": down, f"{home}{spelled}.lora_up.weight": up}, path)
+    lora = LoraUse(file=ModelFile(name="lora", path=path, family=None, stamp="1"), weight=0.7, text_weight=0.0)
+    changed = load_file(whole.path)
+    full = f"model.diffusion_model.{name}.weight"
+    changed[full] = changed[full].float() + up @ down * 0.7
+    save_file(changed, folder / "changed.safetensors")
+    found = bench.picture(whole, 4, **ASKED, loras=(lora,))
+    assert (found - bench.picture(model(LUMINA, folder / "changed.safetensors"), 4, **ASKED)).abs().max() <= 1.0
+    assert (found - bench.picture(whole, 4, **ASKED)).abs().max() > 2.0
+
+
+def test_a_missing_companion_is_named_with_its_place(folder: Path, separate: Mapping[str, ModelFile]) -> None:
+    file = model(LUMINA, LUMINA.make(folder, layout="bare", name="lonely"))
+    device = choose_device(0, "auto")
+    with pytest.raises(BadInput, match=r"gemma_2_2b_fp16\.safetensors.*models/text_encoders"):
+        families().load(file, device, {"vae": separate["vae"]})
+    with pytest.raises(BadInput, match=r"ae\.safetensors.*models/VAE"):
+        families().load(file, device, {"gemma2": separate["gemma2"]})
+
+
+def test_a_text_encoder_of_another_size_is_refused(folder: Path, separate: Mapping[str, ModelFile]) -> None:
+    tensors = {name: value for name, value in LUMINA.original().items() if not name.startswith("cap_embedder")}
+    tensors |= {"cap_embedder.0.weight": torch.ones(24), "cap_embedder.1.weight": torch.ones(WIDTH, 24)}
+    tensors["cap_embedder.1.bias"] = torch.ones(WIDTH)
+    save_file(tensors, folder / "wider.safetensors")
+    with pytest.raises(BadInput, match="another size"):
+        families().load(model(LUMINA, folder / "wider.safetensors"), choose_device(0, "auto"), separate)
+
+
+def test_a_text_encoder_without_its_vocabulary_says_what_it_needs(
+    bench: Bench, whole: ModelFile, folder: Path, separate: Mapping[str, ModelFile]
+) -> None:
+    """The tokenizer lies in the encoder's file or beside it."""
+    (folder / "lone").mkdir()
+    alone, device = folder / "lone" / "gemma.safetensors", choose_device(0, "auto")
+    tensors = load_file(separate["gemma2"].path)
+    pieces = tensors.pop("spiece_model")
+    save_file(tensors, alone)
+    parts = {**separate, "gemma2": ModelFile(name=alone.name, path=alone, family=None, stamp="1")}
+    file = model(LUMINA, LUMINA.make(folder, layout="bare", name="wordless"))
+    with pytest.raises(BadInput, match=r"needs its tokenizer.*'gemma\.tokenizer\.model'"):
+        families().load(file, device, parts)
+    (folder / "lone" / "gemma.tokenizer.model").write_bytes(pieces.numpy().tobytes())
+    id = bench.submit(file, (3,), parts=parts, **ASKED)
+    bench.finish()
+    assert (bench.pixels(id) - bench.picture(whole, 3, **ASKED)).abs().max() <= 1.0
+
+
+def test_a_gguf_text_encoder_has_the_same_weights(separate: Mapping[str, ModelFile], folder: Path) -> None:
+    """llama.cpp's names; its norms are one more."""
+    named, device = {}, choose_device(0, "auto")
+    for name, tensor in load_file(separate["gemma2"].path).items():
+        if name != "spiece_model":
+            gain = 1.0 if name.endswith("norm.weight") else 0.0
+            named[llama_name(name.removeprefix("model."))] = tensor.float() + gain
+    path = gguf_file(folder / "gemma.gguf", named, GGMLQuantizationType.F32)
+    (folder / "gemma.tokenizer.model").write_bytes(load_file(separate["gemma2"].path)["spiece_model"].numpy().tobytes())
+    parts = {**separate, "gemma2": ModelFile(name=path.name, path=path, family=None, stamp="1")}
+    file = model(LUMINA, LUMINA.make(folder, layout="bare", name="gguf-read"))
+    found, plain = families().load(file, device, parts), families().load(file, device, separate)
+    ours, theirs = (dict(each.text_modules[0].named_parameters()) for each in (found, plain))
+    assert ours.keys() == theirs.keys()
+    assert all((ours[name] - theirs[name]).abs().max() < 1e-6 for name in theirs)
+
+
+LLAMA = {
+    "embed_tokens": "token_embd", "norm": "output_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output", "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "post_attention_norm", "pre_feedforward_layernorm": "ffn_norm",
+    "post_feedforward_layernorm": "post_ffw_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}  # fmt: skip
+
+
+def llama_name(name: str) -> str:
+    module = name.removesuffix(".weight")
+    if not module.startswith("layers."):
+        return f"{LLAMA[module]}.weight"
+    _, number, part = module.split(".", 2)
+    return f"blk.{number}.{LLAMA[part]}.weight"
