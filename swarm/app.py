@@ -34,12 +34,13 @@ from swarm.base.machine import Machine
 from swarm.base.outgoing import Outgoing
 from swarm.base.stopping import Leaving, Stopping
 from swarm.base.tasks import to_thread
+from swarm.base.watchdog import LoopWatch
 from swarm.catalog.catalog import Catalog
 from swarm.catalog.download import Downloads
 from swarm.catalog.edit import ModelEditor
 from swarm.catalog.pickles import Pickles
 from swarm.declarations import Declarations, collect_declarations
-from swarm.devices import device_settings
+from swarm.devices import device_settings, old_torch
 from swarm.exposure import secure
 from swarm.extend.load import load_extensions
 from swarm.extend.manage import ExtensionFolder
@@ -169,16 +170,18 @@ def make_downloads(stores: Stores) -> Downloads:
 
 
 def make_upkeep(options: LaunchOptions, stores: Stores, spine: Spine, logs: LogBuffer) -> Upkeep:
+    problem = old_torch()
     return Upkeep(
         logs=logs,
         machine=Machine(time.time),
-        pickles=Pickles(),
+        pickles=Pickles(problem),
         extensions=ExtensionFolder(extensions_dir(options), lambda path: stores.trash.put([path])),
         outgoing=Outgoing(),
         webhooks=spine.webhooks,
         languages=Languages(options.data_dir / "Languages"),
         word_lists=WordLists(options.data_dir / "Autocompletions"),
-        notices=stores.notices,
+        notices=(*stores.notices, *([problem] if problem else [])),
+        loop_watch=LoopWatch(),
     )
 
 
@@ -230,6 +233,7 @@ def follow_settings(state: AppState) -> None:
     def follow(now: ServerSettings) -> None:
         state.accounts.follow(now)
         state.outputs.append_user = now.paths.append_user_name_to_output_path
+        state.outputs.max_bytes = now.paths.max_disk_bytes_per_user
         state.dispatch.timeout_seconds = now.backends.per_request_timeout_minutes * 60
         state.dispatch.load_preference = now.backends.model_load_order_preference
         state.pool.max_init_attempts = now.backends.max_backend_init_attempts
@@ -263,14 +267,14 @@ def build_app(options: LaunchOptions, around: Surroundings | None = None) -> ASG
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        with closing:
+        with closing, state.upkeep.loop_watch.watching():
             await to_thread(_prepare_folders, options, state)
             running = state.generation.running(state.users.get_or_create)
             async with state.pool.running(), state.upkeep.webhooks.running(), running, create_task_group() as watchers:
                 watchers.start_soon(state.stopping.watch_control)
                 watchers.start_soon(_keep_copies, options.data_dir)
                 watchers.start_soon(idle_memory(state).watch)
-                watchers.start_soon(_look_into_models, state)
+                watchers.start_soon(_after_the_start, state)
                 yield
                 watchers.cancel_scope.cancel()
 
@@ -294,8 +298,11 @@ def _plan_the_end(state: AppState, leaving: Leaving) -> None:
     leaving.before_the_end(partial(state.generation.drain, state.options.grace_seconds))
 
 
-async def _look_into_models(state: AppState) -> None:
-    """Models that the start has only listed."""
+async def _after_the_start(state: AppState) -> None:
+    """What nobody has to wait for: half-written files go, models that the start has only listed are looked into."""
+    swept = await to_thread(state.outputs.sweep)  # what this run writes has names of its own
+    if swept:
+        logger.info("Removed %d half-written files of an earlier run.", swept)
     while await to_thread(state.catalog.read_more):
         pass
 
@@ -323,11 +330,8 @@ def _own_logs() -> Iterator[LogBuffer]:
 
 
 def _prepare_folders(options: LaunchOptions, state: AppState) -> None:
-    """What a start does to the disk: the starter model on the first one, leftovers swept, models and sessions read."""
+    """What a start does to the disk: the starter model on the first one, models and sessions read."""
     place_starter(PROGRAM / "assets" / "starter", options.models_dirs[0], options.data_dir / "starter-placed.txt")
-    swept = state.outputs.sweep()
-    if swept:
-        logger.info("Removed %d half-written files of an earlier run.", swept)
     state.catalog.refresh(patience=LISTING_SECONDS)
     state.wildcards.refresh()
     state.sessions.purge()

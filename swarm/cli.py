@@ -22,7 +22,7 @@ from swarm.listening import CannotStart, listening_sockets
 from swarm.owner import asked_for_password, read_password
 from swarm.settings.file import load_settings
 from swarm.settings.options import LaunchOptions
-from swarm.settings.server import LOG_LEVELS, NetworkSettings, ServerSettings
+from swarm.settings.server import LOG_LEVELS, ServerSettings
 
 _log = logging.getLogger(__name__)
 _PROGRAM = Path(__file__).resolve().parents[1]
@@ -159,12 +159,12 @@ def _url(options: LaunchOptions) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{options.port}"
 
 
-def _serve(options: LaunchOptions, network: NetworkSettings, listeners: list[socket.socket], logs: LogBuffer) -> int:
+def _serve(options: LaunchOptions, settings: ServerSettings, listeners: list[socket.socket], logs: LogBuffer) -> int:
     """Serve until the end; returns the exit code, `_RESTART` when the server is to start again."""
     # Imported here so that --help and a wrong flag answer at once.
     from swarm.serve import serve
 
-    started, restart = serve(options, network, listeners, logs, _url(options))
+    started, restart = serve(options, settings, listeners, logs, _url(options))
     if not started:
         return _BAD_START
     return _RESTART if restart else 0
@@ -212,7 +212,7 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     try:
-        code = _serve(options, settings.network, listening_sockets(options.host, options.port), logs)
+        code = _serve(options, settings, listening_sockets(options.host, options.port), logs)
     except SwarmError as error:
         sys.stderr.write(f"{error}\n")
         return _BAD_START

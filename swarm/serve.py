@@ -12,12 +12,14 @@ from typing import Any
 
 import uvicorn
 
+from swarm.api.crowd import Crowd, room_for
 from swarm.app import Surroundings, build_app
+from swarm.base.freeing import give_back_large_blocks
 from swarm.base.logs import LogBuffer
 from swarm.base.stopping import Leaving
-from swarm.patience import PatientProtocol
+from swarm.patience import counted_by
 from swarm.settings.options import LaunchOptions
-from swarm.settings.server import NetworkSettings
+from swarm.settings.server import ServerSettings
 
 
 class Server(uvicorn.Server):
@@ -66,22 +68,26 @@ class Server(uvicorn.Server):
 
 
 def serve(
-    options: LaunchOptions, network: NetworkSettings, listeners: Sequence[socket.socket], logs: LogBuffer, address: str
+    options: LaunchOptions, settings: ServerSettings, listeners: Sequence[socket.socket], logs: LogBuffer, address: str
 ) -> tuple[bool, bool]:
     """Serve until the end; whether it ever started, and whether it is to start again. Raises SwarmError."""
+    give_back_large_blocks()
     leaving = Leaving()
     app = build_app(options, Surroundings(logs=logs, stop=lambda restart: server.leave(restart), leaving=leaving))
-    config = uvicorn.Config(app, **uvicorn_settings(network))
+    config = uvicorn.Config(app, **uvicorn_settings(settings))
     server = Server(config, leaving, ready=address, browse=options.launch_mode != "none")
     server.run(sockets=list(listeners))
     return server.started, server.restart
 
 
-def uvicorn_settings(network: NetworkSettings) -> dict[str, Any]:
+def uvicorn_settings(settings: ServerSettings) -> dict[str, Any]:
     """How uvicorn serves the app."""
+    network = settings.network
+    proxies = [part.strip() for part in settings.user_authorization.trusted_proxies.split(",") if part.strip()]
+    http, websocket = counted_by(Crowd(room_for(network.max_connections_per_address), proxies))
     return {
-        "http": PatientProtocol,
-        "ws": "websockets-sansio",
+        "http": http,
+        "ws": websocket,
         "ws_per_message_deflate": False,
         "ws_max_size": network.max_request_bytes,
         "ws_ping_interval": 30,

@@ -23,6 +23,7 @@ from swarm.base.machine import Machine
 from swarm.base.outgoing import Outgoing
 from swarm.base.registry import Registry
 from swarm.base.stopping import Stopping
+from swarm.base.watchdog import LoopWatch
 from swarm.catalog.catalog import Catalog
 from swarm.catalog.download import Downloads
 from swarm.catalog.edit import ModelEditor
@@ -59,6 +60,7 @@ class Upkeep:
     languages: Languages
     word_lists: WordLists
     notices: tuple[str, ...]
+    loop_watch: LoopWatch
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from swarm.accounts.accounts import Accounts
 from swarm.accounts.opening import open_accounts
-from swarm.base.backup import mend
+from swarm.base.backup import keep_copy, mend
 from swarm.base.database import Database
 from swarm.catalog.catalog import Catalog
 from swarm.catalog.trash import Trash
@@ -20,7 +21,7 @@ from swarm.outputs.places import Places
 from swarm.outputs.store import OutputStore
 from swarm.queue.deliveries import DeliveryStore
 from swarm.queue.jobs import JobStore
-from swarm.settings.file import load_settings
+from swarm.settings.file import keep_good, load_settings
 from swarm.settings.live import SettingsStore
 from swarm.settings.options import LaunchOptions
 
@@ -43,7 +44,7 @@ class Files:
         paths = data_dir / "swarm.db", data_dir / "index.db"
         mended = [mend(path, backups, now) for path in paths]
         return Files(
-            promises=Database(paths[0], durable=True),
+            promises=Database(paths[0], durable=True, before_changes=partial(keep_copy, paths[0], backups, now)),
             index=Database(paths[1], durable=False),
             notices=tuple(filter(None, mended)),
         )
@@ -71,6 +72,7 @@ class Stores:
 def open_stores(options: LaunchOptions, known: Declarations, files: Files) -> Stores:
     """Blocking: reads settings and migrates databases."""
     settings = load_settings(options.settings_file)
+    keep_good(options.settings_file)
     trash = Trash(options.data_dir / "Trash", time.time)
     settings_file = None if options.lock_settings else options.settings_file
     settings_store = SettingsStore(settings, settings_file)
@@ -95,6 +97,7 @@ def open_stores(options: LaunchOptions, known: Declarations, files: Files) -> St
             index=HistoryIndex(files.index),
             clock=time.time,
             places=Places(files.index, time.time),
+            max_bytes=settings.paths.max_disk_bytes_per_user,
         ),
         queue=JobStore(files.promises, time.time),
         deliveries=DeliveryStore(files.index, time.time),

@@ -21,6 +21,9 @@ from swarm.base.errors import BadInput, Refused
 from swarm.base.json import Json
 from swarm.settings.server import ServerSettings
 
+MOST_WAITING = 200
+"""How many may wait for their password to be hashed, two seconds or so; more is a flood."""
+
 _KEY = "account"
 _BY_ADMIN, _EMAIL = "password_by_admin", "email"
 
@@ -65,6 +68,11 @@ class Accounts:
             door=Door(users, tokens, lambda: settings().user_authorization),
             limits=LoginLimits(clock),
         )
+
+    @property
+    def is_flooded(self) -> bool:
+        """Whether so many try to log in that another one would wait too long. Only on the event loop."""
+        return self.hashers.statistics().tasks_waiting >= MOST_WAITING
 
     def follow(self, now: ServerSettings) -> None:
         """Take over changed settings. Sessions that nobody proved end when logins become necessary."""

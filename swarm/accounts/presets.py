@@ -18,6 +18,9 @@ PLACEHOLDER = "imgs/model_placeholder.jpg"
 """The preview of a preset that has none of its own."""
 
 MAX_PRESETS = 20_000
+MAX_BYTES = 256 * 1024 * 1024
+"""What all presets of one user may take up, previews included."""
+
 _RENAMED = {
     "saveintermediateimages": "outputintermediateimages",
     "textvideofps": "videofps",
@@ -126,6 +129,8 @@ class PresetStore:
             before = key if instead_of is None or instead_of.lower() not in known else instead_of.lower()
             if before not in known and len(known) >= MAX_PRESETS:
                 raise Refused(f"You have {MAX_PRESETS} presets, which is as many as can be kept.")
+            if self._size(user_id, but=before) + _size_of(kept, preview) > MAX_BYTES:
+                raise Refused(f"Your presets take up {MAX_BYTES // 2**20} MiB, which is as much as can be kept.")
             with self._writing() as connection:
                 if before != key:
                     connection.execute("DELETE FROM presets WHERE user_id = ? AND key = ?", (user_id, key))
@@ -134,6 +139,13 @@ class PresetStore:
                 connection.execute(_UPSERT, _row(kept, preview))
             self._known[user_id] = _placed(known, before, kept)
             self.edit_id += 1
+
+    def _size(self, user_id: str, *, but: str) -> int:
+        """Bytes of the user's presets, one of them left out."""
+        sum_of = "LENGTH(title) + LENGTH(description) + LENGTH(params) + COALESCE(LENGTH(preview), 0)"
+        wanted = f"SELECT COALESCE(SUM({sum_of}), 0) FROM presets WHERE user_id = ? AND key <> ?"
+        size: int = self._database.read(wanted, (user_id, but))[0][0]
+        return size
 
     def remove(self, user_id: str, title: str) -> bool:
         """Delete a preset; whether there was one."""
@@ -169,6 +181,10 @@ _UPSERT = """
     ON CONFLICT (user_id, key) DO UPDATE SET title = excluded.title, description = excluded.description,
         params = excluded.params, starred = excluded.starred, preview = excluded.preview
 """
+
+
+def _size_of(preset: Preset, preview: str | None) -> int:
+    return len(preset.title) + len(preset.description) + sum(map(len, preset.params.values())) + len(preview or "")
 
 
 def _row(preset: Preset, preview: str | None) -> tuple[Any, ...]:

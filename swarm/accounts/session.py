@@ -29,6 +29,7 @@ _MIGRATIONS = (
     """,
     "ALTER TABLE sessions ADD COLUMN token TEXT",
     "ALTER TABLE sessions ADD COLUMN actor TEXT",
+    "CREATE INDEX sessions_by_origin ON sessions (origin)",
 )
 
 
@@ -118,9 +119,8 @@ class SessionStore:
 
     def create(self, user_id: str, origin: str, token_id: str | None = None, actor_id: str | None = None) -> Session:
         """A new session. Older ones of the user stay valid."""
-        short = origin if len(origin) <= _LONGEST_ORIGIN else origin[:_LONGEST_ORIGIN] + "..."
         user = self._users.get_or_create(user_id)
-        session = Session(new_session_id(), user, short, self._clock(), token_id, actor_id)
+        session = Session(new_session_id(), user, _short(origin), self._clock(), token_id, actor_id)
         if token_id is not None or not self.needs_token:
             self._save(session)
         with self._lock:
@@ -151,6 +151,16 @@ class SessionStore:
             with suppress(Refused):  # a full disk: it is refreshed the next time
                 self._save(session)
         return kept
+
+    def has_origin(self, origin: str) -> bool:
+        """Whether any session that has not ended was made from this address."""
+        short = _short(origin)
+        with self._lock:
+            if any(session.origin == short for session in self._live.values()):
+                return True
+        if self._database is None:
+            return False
+        return bool(self._database.read("SELECT 1 FROM sessions WHERE origin = ? LIMIT 1", (short,)))
 
     def _may_return(self, token_id: str | None) -> bool:
         """Whether a session of an earlier run still counts."""
@@ -218,3 +228,7 @@ class SessionStore:
                 connection.execute("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?)", row)
         except sqlite3.Error as error:
             raise readable(error) from None
+
+
+def _short(origin: str) -> str:
+    return origin if len(origin) <= _LONGEST_ORIGIN else origin[:_LONGEST_ORIGIN] + "..."

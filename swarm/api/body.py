@@ -30,7 +30,7 @@ def announced_length(headers: Mapping[bytes, bytes], limit: int) -> int | None:
     return length if 0 < length < min(limit, _LARGEST) else None
 
 
-async def parse_object(data: bytes | str) -> JsonObject:
+async def parse_object(data: bytes | bytearray | str) -> JsonObject:
     """The JSON object that `data` holds. Raises BadInput for anything else."""
     parsed: Json = await to_thread(loads, data) if len(data) > _PARSED_IN_THREAD else loads(data)
     if not isinstance(parsed, dict):

@@ -34,10 +34,13 @@ from swarm.api.problems import (
     UNKNOWN_ROUTE,
     WRONG_CONTENT_TYPE,
     Problem,
+    answered,
     told,
 )
 from swarm.api.route import Call, Route, SocketGone
+from swarm.api.strangers import STRANGERS_BODY, is_known, let_send
 from swarm.api.stream import ERROR_SECONDS, JsonSocket
+from swarm.base.database import BUSY, DISK_FULL, readable
 from swarm.base.errors import BackendError, BadInput, UserError
 from swarm.base.json import JsonObject, dumps
 from swarm.base.tasks import only_error, to_thread
@@ -98,9 +101,11 @@ class Dispatch:
         headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         length = announced_length(headers, self._state.settings.network.max_request_bytes)
         if not is_json_type(headers.get(b"content-type")):
-            return await _reply(send, WRONG_CONTENT_TYPE)
+            return await _reply(send, WRONG_CONTENT_TYPE, unread=True)
         if length is None:
-            return await _reply(send, BAD_LENGTH)
+            return await _reply(send, BAD_LENGTH, unread=True)
+        if length > STRANGERS_BODY and not await is_known(self._state, scope, headers):
+            return await _reply(send, INVALID_SESSION, unread=True)
         try:
             body = await parse_object(await _read(receive, length))
         except BadInput:
@@ -114,6 +119,8 @@ class Dispatch:
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         websocket = WebSocket(scope, receive, send)
+        if await is_known(self._state, scope, dict(reversed(scope["headers"]))):
+            let_send(scope)
         await websocket.accept()
         socket = JsonSocket(websocket)
         try:
@@ -135,6 +142,7 @@ class Dispatch:
         admitted = await self._admit(scope, dict(reversed(scope["headers"])), body)
         if isinstance(admitted, Problem):
             return admitted
+        let_send(scope)
         result = await self._converse(admitted, socket)
         if result is None or isinstance(result, Problem):
             return result
@@ -221,7 +229,7 @@ async def _answer(admitted: _Admitted) -> Problem:
     result = await _run(admitted)
     if result is None:
         return NO_RESULT
-    return result if isinstance(result, Problem) else Problem(200, result)
+    return result if isinstance(result, Problem) else answered(result)
 
 
 async def _run(admitted: _Admitted, *socket: JsonSocket) -> JsonObject | Problem | None:
@@ -232,34 +240,37 @@ async def _run(admitted: _Admitted, *socket: JsonSocket) -> JsonObject | Problem
         return await route.handler(admitted.call, *socket, **arguments)
     except SocketGone:
         raise
-    except Exception as error:  # noqa: BLE001 - the edge: nothing may escape to the server
-        cause = only_error(error)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the edge: nothing may escape to the server
+        cause = readable(only_error(error))
         if isinstance(cause, SocketGone):
             raise cause from None
         if isinstance(cause, UserError | BackendError):
+            if isinstance(cause, UserError) and cause.error_id in (BUSY, DISK_FULL):
+                _log.warning("The route %s could not write: %s", route.name, cause.sentence)
             return told(cause)
         _log.exception("The route %s failed.", route.name)
         return INTERNAL_ERROR
 
 
-async def _read(receive: Receive, length: int) -> bytes:
+async def _read(receive: Receive, length: int) -> bytes | bytearray:
     """The whole body, `length` bytes of it. Raises _ClientGone when it ends early."""
-    parts: list[bytes] = []
-    size = 0
+    body = bytearray()  # grows in place: a list of parts to join would hold a large body twice
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise _ClientGone
         part = message.get("body", b"")
-        parts.append(part)
-        size += len(part)
-        if size > length:
+        if not body and not message.get("more_body", False) and len(part) <= length:
+            return bytes(part)
+        body += part
+        if len(body) > length:
             raise BadInput("The body is longer than it was announced.")
         if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+            return body
 
 
-async def _reply(send: Send, answer: Problem, cookies: Iterable[str] = ()) -> None:
+async def _reply(send: Send, answer: Problem, cookies: Iterable[str] = (), *, unread: bool = False) -> None:
+    """Send the answer. `unread`: the body was not looked at, and the connection ends instead of waiting for it."""
     try:
         data = dumps(answer.body)
     except TypeError:
@@ -271,6 +282,8 @@ async def _reply(send: Send, answer: Problem, cookies: Iterable[str] = ()) -> No
         (b"content-length", b"%d" % len(data)),
         (b"cache-control", b"no-store"),
         *((b"set-cookie", cookie.encode("latin-1")) for cookie in cookies),
+        *([(b"connection", b"close")] if unread else []),
+        *([(b"retry-after", b"5")] if answer.status == 503 else []),
     ]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": data})

@@ -22,7 +22,7 @@ _JSON: Header = (b"content-type", b"application/json")
 _TEXT: Header = (b"content-type", b"text/plain; charset=utf-8")
 _MAX_ADDRESS_BYTES = 16 * 1024
 _MAX_HEADERS = 200
-_MAX_HEADER_BYTES = 1024 * 1024
+_MAX_HEADER_BYTES = 64 * 1024
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITE = frozenset({b"same-origin", b"none"})
 _FIXED_HEADERS: tuple[Header, ...] = (
@@ -55,6 +55,7 @@ _FOREIGN_HOST = _refusal(
     "This server does not go by that name. Its owner can add the name to the setting Network.AllowedHosts.",
 )
 _FOREIGN_PAGE = _refusal(403, "bad_origin", "A page of another site may not use this server.")
+_NO_SOCKET = _refusal(403, "bad_route", "No WebSocket is opened at this address.")
 _TOO_LONG = _refusal(414, "too_long", "The address of this request is too long.")
 _TOO_MUCH = _refusal(431, "too_much", "This request has too many headers, or too long ones.")
 _UNAUTHORIZED = _Answer(401, (_TEXT,), b"Unauthorized")
@@ -84,10 +85,9 @@ class Guard:
             return await self._app(scope, receive, send)
         network = self._network()
         answer = self._answer(scope, network)
-        if scope["type"] == "http":
-            send = _with_headers(send, network.access_control_allow_origin.strip())
+        send = _with_headers(send, network.access_control_allow_origin.strip())
         if answer is None:
-            return await self._app(scope, receive, send)
+            return await self._app(scope, receive, _in_words(send, scope))
         return await _give(answer, scope, receive, send)
 
     def _answer(self, scope: Scope, network: NetworkSettings) -> _Answer | None:
@@ -183,7 +183,7 @@ def _with_headers(send: Send, allowed_origin: str) -> Send:
         added.append((b"access-control-allow-origin", allowed_origin.encode("latin-1", "ignore")))
 
     async def guarded(message: Message) -> None:
-        if message["type"] == "http.response.start":
+        if message["type"] in ("http.response.start", "websocket.http.response.start"):
             headers = [*message.get("headers", ()), *added]
             if not any(name == _DEFAULT_POLICY[0] for name, _ in headers):
                 headers.append(_DEFAULT_POLICY)
@@ -191,6 +191,22 @@ def _with_headers(send: Send, allowed_origin: str) -> Send:
         await send(message)
 
     return guarded
+
+
+def _in_words(send: Send, scope: Scope) -> Send:
+    """`send` that says so when a WebSocket is closed before it was opened, instead of leaving it to the server."""
+    if scope["type"] != "websocket" or "websocket.http.response" not in scope.get("extensions", {}):
+        return send
+    is_open = False
+
+    async def speaking(message: Message) -> None:
+        nonlocal is_open
+        is_open = is_open or message["type"] != "websocket.close"
+        if is_open:
+            return await send(message)
+        return await _say(_NO_SOCKET, "websocket.http.response", send)
+
+    return speaking
 
 
 async def _give(answer: _Answer, scope: Scope, receive: Receive, send: Send) -> None:
@@ -202,6 +218,10 @@ async def _give(answer: _Answer, scope: Scope, receive: Receive, send: Send) -> 
             await send({"type": "websocket.close", "code": 1008})
             return
         prefix = "websocket.http.response"
+    await _say(answer, prefix, send)
+
+
+async def _say(answer: _Answer, prefix: str, send: Send) -> None:
     headers = [*answer.headers]
     if answer.status != 204:
         headers.append((b"content-length", b"%d" % len(answer.body)))

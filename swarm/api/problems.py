@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from swarm.base.database import BUSY, DISK_FULL
 from swarm.base.errors import BackendError, UserError
 from swarm.base.json import Json, JsonObject
 
@@ -43,12 +44,18 @@ LACKS_PERMISSION = Problem(
     {"error_id": "bad_permissions", "error": "You lack permissions for this route."},
     {"error": "You lack permissions for this route.", "error_id": "bad_permissions"},
 )
+_STATUSES = {BUSY: 503, DISK_FULL: 507}
 NO_RESULT = Problem(400, {"error_id": "no_result", "error": "API call did not return any output"})
 
 
 def told(error: UserError | BackendError) -> Problem:
-    """An error whose sentence is for the caller: status 200, as every failure of a handler."""
+    """An error whose sentence is for the caller."""
     body: dict[str, Json] = {"error": error.sentence}
     if isinstance(error, UserError) and error.error_id is not None:
         body["error_id"] = error.error_id
-    return Problem(200, body)
+    return answered(body)
+
+
+def answered(body: JsonObject) -> Problem:
+    """What a handler answers: status 200, even for its failures, but for those of the server's disk."""
+    return Problem(_STATUSES.get(str(body.get("error_id")), 200), body)

@@ -16,6 +16,8 @@ SEND_SECONDS = 120.0
 ERROR_SECONDS = 60.0
 CLOSE_SECONDS = 60.0
 NORMAL_CLOSURE = 1000
+DROP = "swarm.drop"
+"""Name of the extension by which a socket whose client does not read is given up: a function without arguments."""
 
 
 class JsonSocket:
@@ -26,15 +28,26 @@ class JsonSocket:
 
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
+        self._is_dropped = False
         self.objection: Callable[[], JsonObject | None] = lambda: None
 
-    async def send(self, message: JsonObject, *, seconds: float = SEND_SECONDS) -> None:
+    async def send(self, message: JsonObject, *, seconds: float | None = None) -> None:
         """Send one text frame. Raises SocketGone when the other side left, or took none of it for `seconds`."""
         try:
-            with anyio.fail_after(seconds):
+            with anyio.fail_after(SEND_SECONDS if seconds is None else seconds):
                 await self._websocket.send({"type": "websocket.send", "text": dumps(message).decode()})
+        except TimeoutError:
+            self._drop()
+            raise SocketGone("The client does not read.") from None
         except (WebSocketDisconnect, RuntimeError, OSError) as error:
             raise SocketGone(str(error)) from None
+
+    def _drop(self) -> None:
+        """Waiting for room to say goodbye would take as long again."""
+        self._is_dropped = True
+        drop: Callable[[], None] | None = self._websocket.scope.get("extensions", {}).get(DROP)
+        if drop is not None:
+            drop()
 
     async def receive(self) -> JsonObject:
         """The next message, text or binary UTF-8. Raises SocketGone, or BadInput when it is not a JSON object."""
@@ -57,6 +70,8 @@ class JsonSocket:
 
     async def close(self) -> None:
         """Close normally, without a reason. Does nothing when the socket is gone already."""
+        if self._is_dropped:
+            return
         try:
             with anyio.move_on_after(CLOSE_SECONDS):
                 await self._websocket.close(NORMAL_CLOSURE)

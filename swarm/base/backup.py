@@ -24,6 +24,8 @@ def stamp_of(now: datetime) -> str:
 
 def copy_database(source: Path, target: Path) -> None:
     """A consistent copy of a sqlite file that others may be writing to; whole or not at all. Raises OSError."""
+    if not source.exists():  # sqlite would make an empty one, and that would pass for the newest copy
+        raise FileNotFoundError(f"{source.name} cannot be copied: it is not there.")
     make_folder(target.parent)
     try:
         with place_whole(target) as unfinished, closing(sqlite3.connect(source, timeout=30)) as reading:
@@ -73,25 +75,50 @@ def keep_copy(path: Path, folder: Path, now: datetime, *, kept: int = KEPT) -> P
 
 
 def mend(path: Path, folder: Path, now: datetime) -> str | None:
-    """Look whether a sqlite file is sound. One that is not is set aside, and its newest sound copy takes its place.
+    """Look whether a sqlite file is sound. One that is not is set aside, and its newest sound copy takes its place;
+    so it does when the file is gone and there is a copy.
 
     The sentence that says what happened; None when nothing had to. Raises OSError.
     """
+    if not path.exists():
+        return _replace_lost(path, folder, now)
     fault = fault_in(path)
     if fault is None:
         return None
     aside = path.with_name(f"{path.name}.corrupt.{stamp_of(now)}")
     path.replace(aside)
+    _set_logs_aside(path, aside)
+    _log.error("%s is damaged (%s). It is kept as %s.", path.name, fault, aside.name)
+    copy = _restored(path, folder)
+    if copy is not None:
+        return f"{path.name} was damaged. The server goes on with its copy of {_date(copy)}; see {aside.name}."
+    return f"{path.name} was damaged and there was no copy of it, so it begins anew; see {aside.name}."
+
+
+def _replace_lost(path: Path, folder: Path, now: datetime) -> str | None:
+    """A log without its file is of no use, and would spoil the copy."""
+    _set_logs_aside(path, path.with_name(f"{path.name}.corrupt.{stamp_of(now)}"))
+    copy = _restored(path, folder)
+    if copy is None:
+        return None
+    _log.error("%s is gone. Its copy of %s takes its place.", path.name, _date(copy))
+    return f"{path.name} was gone. The server goes on with its copy of {_date(copy)}."
+
+
+def _set_logs_aside(path: Path, aside: Path) -> None:
     for ending in ("-wal", "-shm"):
         side = path.with_name(path.name + ending)
         if side.exists():
             side.replace(aside.with_name(aside.name + ending))
-    _log.error("%s is damaged (%s). It is kept as %s.", path.name, fault, aside.name)
+
+
+def _restored(path: Path, folder: Path) -> Path | None:
+    """The newest sound copy, which is now at `path`; None when there is none."""
     for copy in copies_of(path.name, folder):
         if fault_in(copy) is None:
             copy_whole(copy, path)
-            return f"{path.name} was damaged. The server goes on with its copy of {_date(copy)}; see {aside.name}."
-    return f"{path.name} was damaged and there was no copy of it, so it begins anew; see {aside.name}."
+            return copy
+    return None
 
 
 def _date(copy: Path) -> str:

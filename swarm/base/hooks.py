@@ -51,8 +51,14 @@ class Hooks:
         return self._by_point.get(point.id, ())
 
     async def thread_through(self, point: HookPoint, value: Any, *context: Any) -> Any:
-        """Hand `value` from hook to hook; each may return a replacement, or None to keep it."""
+        """Hand `value` from hook to hook; each may return a replacement, or None to keep it.
+
+        A hook that wants to end the program raises RuntimeError instead: it is not for an extension to decide.
+        """
         for found in self.at(point):
-            changed = await found.function(value, *context)
+            try:
+                changed = await found.function(value, *context)
+            except SystemExit as error:
+                raise RuntimeError(f"The hook {found.id} wanted to end the program.") from error
             value = value if changed is None else changed
         return value

@@ -18,7 +18,7 @@ def dumps(value: Json) -> bytes:
     return orjson.dumps(value)
 
 
-def loads(data: bytes | str) -> Json:
+def loads(data: bytes | bytearray | str) -> Json:
     """Strict JSON. Raises BadInput with a sentence when `data` is not JSON, not UTF-8, or nested too deeply."""
     try:
         parsed: Json = orjson.loads(data)

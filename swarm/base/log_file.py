@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from swarm.base.errors import BadInput
-from swarm.base.logs import level_name, level_of, redacted
+from swarm.base.logs import level_name, level_of, one_line, redacted
 from swarm.base.paths import under
 
 _TAG = re.compile(r"\[([a-z_]+)\]")
@@ -52,7 +52,7 @@ class LogFile(logging.FileHandler):
 
 class _Line(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        text = record.getMessage()
+        text = one_line(record.getMessage())
         if record.exc_info and record.exc_info[0] is not None:
             text += "\n" + self.formatException(record.exc_info)
         time = datetime.fromtimestamp(record.created)

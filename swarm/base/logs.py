@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
+from typing import Any
 
 from swarm.base.json import Json, dumps
 
@@ -30,12 +31,18 @@ _LEVELS = {
     "none": logging.CRITICAL + 1,
 }
 _BREAKS = str.maketrans({"\r": "\\r", "\n": "\\n", "\x1b": "\\x1b", "\x00": "\\0"})
+_NAMES = r"(?:password|passwd|secret|token|api[_-]?key|authorization|session_?id)"
 _SECRETS = (
+    (re.compile(r"\b[0-9a-fA-F]{2,900}\.[0-9a-f]{32}\.[0-9a-f]{32}\b"), "<secret>"),  # login tokens
     (re.compile(r"\b[0-9A-Fa-f]{40}\b"), "<secret>"),  # session ids
+    (  # in what was an object: {'oldPassword': 'a long walk home'}
+        re.compile(rf"""((?:{_NAMES}|["']key)["']\s*:\s*)(["'])(?:\\.|(?!\2).){{1,10000}}\2""", re.IGNORECASE),
+        r"\1\2<secret>\2",
+    ),
     (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE), r"\1 <secret>"),
     (
         re.compile(
-            r"""((?:password|passwd|secret|token|api[_-]?key|authorization|session_?id)["']?\s*[=:]\s*["']?)"""
+            rf"""({_NAMES}["']?\s*[=:]\s*["']?)"""
             r"""(?!<secret>|bearer\b|basic\b)[^\s"',;&]{4,}""",
             re.IGNORECASE,
         ),
@@ -62,6 +69,11 @@ def redacted(text: str) -> str:
     for pattern, shown in _SECRETS:
         text = pattern.sub(shown, text)
     return text
+
+
+def one_line(text: str) -> str:
+    """A message that stays on its line and moves no cursor, whatever a caller put into it."""
+    return text.translate(_BREAKS)
 
 
 class LogBuffer(logging.Handler):
@@ -103,10 +115,13 @@ class LogBuffer(logging.Handler):
 
 
 class _OneLine(logging.Formatter):
-    """A message stays on its line whatever a caller put into it; tracebacks keep their own lines."""
+    """A message stays on its line, whatever a caller put into it; tracebacks keep their own lines. No secrets."""
+
+    def formatException(self, ei: Any) -> str:
+        return redacted(super().formatException(ei))
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        record.message = redacted(record.message).translate(_BREAKS)
+        record.message = one_line(redacted(record.message))
         return super().formatMessage(record)
 
 

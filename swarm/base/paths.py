@@ -14,6 +14,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from swarm.base.accents import composed
 from swarm.base.errors import BadInput
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,8 @@ _CONTROL = "\x00-\x1f\x7f-\x9f"
 _FORBIDDEN = re.compile(f'[{_CONTROL}<>:"|?*~&@;#$^\\\\]')
 _STRICTLY_FORBIDDEN = re.compile(
     f'[{_CONTROL}<>:"|?*~&@;#$^\\\\.'
-    "\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206c\u206e\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+    "\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206c\u206e\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
+    "\U000e0000-\U000e007f]"
 )
 _SLASHES = re.compile("/{2,}")
 _RESERVED = frozenset(["con", "prn", "aux", "nul"]) | {f"{port}{n}" for port in ("com", "lpt") for n in range(10)}
@@ -38,7 +40,7 @@ def clean_file_name(text: str) -> str:
 
     `/` separates parts and stays. Parts that Windows reserves for devices get `_` appended.
     """
-    kept = _STRICTLY_FORBIDDEN.sub("", text.replace("\\", "/"))
+    kept = _STRICTLY_FORBIDDEN.sub("", composed(text).replace("\\", "/"))
     parts = [part.strip() for part in kept.split("/")]
     return "/".join(f"{part}_" if part.lower() in _RESERVED else part for part in parts if part)
 
@@ -116,6 +118,17 @@ def open_under(root: Path, relative: str) -> BinaryIO:
     if not stat.S_ISREG(mode):
         os.close(descriptor)
         raise IsADirectoryError(errno.EISDIR, "not a regular file") if stat.S_ISDIR(mode) else FileNotFoundError
+    return os.fdopen(descriptor, "rb")
+
+
+def open_itself(path: Path) -> BinaryIO:
+    """Open a regular file for reading, but never what a link in its place leads to. Raises OSError."""
+    if not hasattr(os, "O_NOFOLLOW"):
+        return path.open("rb")
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError(errno.ENOENT, "not a regular file")
     return os.fdopen(descriptor, "rb")
 
 

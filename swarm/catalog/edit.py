@@ -133,6 +133,16 @@ class ModelEditor:
                 raise BadInput(f"The model cannot be restored: {error.strerror or error}.") from None
             self._changed()
 
+    def remove(self, id: str) -> None:
+        """Delete a deleted model for good. Raises NotFound, BadInput when the disk refuses."""
+        with self._changing:
+            if id not in {one.id for one in self.deleted()}:
+                raise NotFound("There is nothing like that in the trash.")
+            try:
+                self._trash.remove(id)
+            except OSError as error:
+                raise BadInput(f"The model cannot be deleted: {error.strerror or error}.") from None
+
     def headers(self, subtype: str, name: str) -> JsonObject:
         """The header as JSON, `__metadata__` included. `name`: with its extension. Raises NotFound, BadInput."""
         entry = self._exact(subtype, name)

@@ -101,6 +101,10 @@ def _safetensors_header(file: BinaryIO, size: int, name: str) -> FileHeader:
         raise BadInput(
             f"The model file '{name}' is cut off: {size} of at least {needed} bytes are there; get it again."
         )
+    if needed < size:
+        raise BadInput(
+            f"The model file '{name}' holds {size - needed} bytes more than its header speaks of; get it again."
+        )
     return FileHeader(header=Header(Tensors(root), _texts(metadata), name), data_offset=8 + length)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import threading
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from swarm.catalog.sets import LEGACY, extension
 
 _MODULE = "swarm.engine.unpickle"
 _SECONDS = 1800.0
+_SAFE_TORCH = (2, 10)
 _SPARE_BYTES = 512 * 1024 * 1024
 _log = logging.getLogger(__name__)
 
@@ -30,13 +32,22 @@ class Converted:
 
 
 class Pickles:
-    """One conversion at a time, for each needs about twice a model's size in memory."""
+    """One conversion at a time, for each needs about twice a model's size in memory.
 
-    def __init__(self) -> None:
+    `problem`: why none can be made here, see `torch_problem`.
+    """
+
+    def __init__(self, problem: str | None = None) -> None:
         self._turn = threading.Lock()
+        self._problem = problem
 
     def convert_all(self, folders: Sequence[Path], *, half: bool) -> Converted:
-        """Convert every pickle below the folders that has no safetensors file beside it. The pickles stay."""
+        """Convert every pickle below the folders that has no safetensors file beside it. The pickles stay.
+
+        Raises Refused where torch is too old.
+        """
+        if self._problem is not None:
+            raise Refused(self._problem)
         made, failed = [], []
         with self._turn:
             for path in sorted(file for folder in folders for file in folder.rglob("*") if _is_pickle(file)):
@@ -51,6 +62,17 @@ class Pickles:
                     failed.append(error.sentence)
                     _log.warning("%s", error.sentence)
         return Converted(made=tuple(made), failed=tuple(failed))
+
+
+def torch_problem(version: str) -> str | None:
+    """Why the torch of this version must not be given a pickle; None when it may read them, confined."""
+    found = re.match(r"(\d+)\.(\d+)", version)
+    if found is not None and (int(found[1]), int(found[2])) >= _SAFE_TORCH:
+        return None
+    return (
+        f"Pickled models are not converted here: torch {version} can be tricked into running what is in them. "
+        "Delete .venv and start launch.py again, which installs a newer one."
+    )
 
 
 def convert(source: Path, target: Path, *, half: bool) -> None:

@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 _MAX_FILE = 64 * 1024 * 1024
 _REMEMBERED = 512
+_PICTURES = frozenset(f"image/{kind}" for kind in ("png", "jpeg", "jpg", "webp", "gif", "avif"))
 
 
 class Previews:
@@ -58,7 +59,8 @@ def _embedded(url: str, name: str) -> Picture | None:
     except BadInput as error:
         logger.warning("The picture in the metadata of %s cannot be read: %s", name, error)
         return None
-    return Picture(data=data, mime=mime)
+    # A file may call anything its picture, a web page for example.
+    return Picture(data=data, mime=mime) if mime in _PICTURES else None
 
 
 def _made_small(file: Path) -> Picture | None:

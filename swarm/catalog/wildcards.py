@@ -172,6 +172,16 @@ class WildcardStore:
             self.edit_id += 1
             self._read()
 
+    def remove(self, id: str) -> None:
+        """Delete a deleted list for good. Raises NotFound, BadInput when the disk refuses."""
+        with self._editing:
+            if id not in {one.id for one in self.deleted()}:
+                raise NotFound("There is nothing like that in the trash.")
+            try:
+                self._trash.remove(id)
+            except OSError as error:
+                raise BadInput(f"The wildcard list cannot be deleted: {error.strerror or error}.") from None
+
     def _path(self, card: str) -> Path:
         """Where a list is written: over the one that has the name in any case, else a new file."""
         name = clean_file_name(card)

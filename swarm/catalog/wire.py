@@ -46,13 +46,16 @@ def preview_data(picture: Picture | None, instead: str = PLACEHOLDER) -> str:
 
 
 def model_object(entry: ModelEntry, *, preview: str, loaded: bool, hash: str | None) -> dict[str, Json]:
-    """`preview`: from one of the functions above. `loaded`: whether a backend has it ready."""
+    """`preview`: from one of the functions above. `loaded`: whether a backend has it ready.
+
+    A file that cannot be used says why where its description would be.
+    """
     info, family = entry.info, entry.architecture
     return {
         "name": entry.name,
         "title": info.title,
         "author": info.author,
-        "description": info.description,
+        "description": info.description or entry.problem,
         "preview_image": preview,
         "loaded": loaded,
         "architecture": family.id if family is not None else None,
@@ -68,7 +71,7 @@ def model_object(entry: ModelEntry, *, preview: str, loaded: bool, hash: str | N
         "trigger_phrase": info.trigger_phrase,
         "merged_from": info.merged_from,
         "tags": list(info.tags) if info.tags is not None else None,
-        "is_supported_model_format": entry.is_native,
+        "is_supported_model_format": entry.is_native and entry.problem is None,
         "is_negative_embedding": info.is_negative_embedding,
         "lora_default_weight": info.lora_default_weight,
         "lora_default_confinement": info.lora_default_confinement,

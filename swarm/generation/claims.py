@@ -13,7 +13,10 @@ from swarm.base.json import JsonObject
 
 @dataclass
 class Claim:
-    """The four counters of one request (swarm-core 5.10), and the scopes that end its pictures."""
+    """The four counters of one request (swarm-core 5.10), and the scopes that end its pictures.
+
+    `cost`: how much work each of its tasks is, see budget.cost_of_one.
+    """
 
     session_id: str
     user_id: str
@@ -21,6 +24,7 @@ class Claim:
     waiting_backends: int = 0
     live_gens: int = 0
     loading_models: int = 0
+    cost: float = 0.0
     interrupted: bool = False
     scopes: set[CancelScope] = field(default_factory=set)
 
@@ -35,6 +39,10 @@ class Claim:
                 yield scope
             finally:
                 self.scopes.discard(scope)
+
+    def one_less(self) -> None:
+        """One of the pictures waited for has ended."""
+        self.waiting_gens = max(0, self.waiting_gens - 1)
 
     def interrupt(self) -> None:
         self.interrupted = True
@@ -69,6 +77,11 @@ class Claims:
         """The same sums over all sessions, or those of one user."""
         every = [claim for held in self._by_session.values() for claim in held]
         return _summed([claim for claim in every if user_id is None or claim.user_id == user_id])
+
+    def work(self, user_id: str) -> float:
+        """How much work waits for a user."""
+        every = [claim for held in self._by_session.values() for claim in held]
+        return sum(claim.cost * claim.waiting_gens for claim in every if claim.user_id == user_id)
 
     def interrupt(self, chosen: Callable[[Claim], bool]) -> int:
         """Interrupt every open claim that `chosen` accepts; requests made afterwards are unaffected."""

@@ -82,12 +82,15 @@ class Discard:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """The request was refused or a picture failed; `sentence` is for the person."""
+    """The request was refused or a picture failed; `sentence` is for the person, `error_id` for programs."""
 
     sentence: str
+    error_id: str | None = None
 
     def to_wire(self) -> JsonObject:
-        return {"error": self.sentence}
+        return (
+            {"error": self.sentence} if self.error_id is None else {"error": self.sentence, "error_id": self.error_id}
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,14 +6,16 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import ParamSpec
+from typing import ParamSpec, TypeVar
 
 import anyio
 
+from swarm.base.database import BUSY
 from swarm.base.errors import Refused
 from swarm.base.tasks import to_thread
 
 P = ParamSpec("P")
+R = TypeVar("R")
 RETRY_SECONDS = 2.0
 
 logger = logging.getLogger(__name__)
@@ -30,6 +32,16 @@ class Ledger:
         work = partial(change, *args, **kwargs)
         if self._owed or not await self._done(work):
             self._owed.append(work)
+
+    async def insist(self, change: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """What `change` returns; asked again while another process holds the database. Raises any other refusal."""
+        while True:
+            try:
+                return await to_thread(change, *args, **kwargs)
+            except Refused as refusal:
+                if refusal.error_id != BUSY:
+                    raise
+                logger.warning("A job waits for the database: %s", refusal.sentence)
 
     async def keep_settling(self) -> None:
         """Try again and again, for ever."""

@@ -11,6 +11,7 @@ import anyio
 
 from swarm.base.errors import BackendError, Crashed, Redirect, Refused, UserError
 from swarm.base.tasks import to_thread
+from swarm.features.core import NEGATIVE_PROMPT, PROMPT
 from swarm.features.swarm import FORWARD_SWARM_DATA
 from swarm.features.webhooks import WEBHOOKS
 from swarm.generation.events import ImageSaved, Progress, RawSwarmData
@@ -89,7 +90,7 @@ class PictureRun:
         if self._run.stopped:
             await self._ledger.write(self._spine.queue.cancel, [self._plan.id])
             return
-        self._resolved = resolve(self._plan, self._run.user, self._spine)
+        self._resolved = await self._resolve()
         while True:
             try:
                 await self._attempt(self._resolved)
@@ -105,6 +106,12 @@ class PictureRun:
         if not self._done and not self._kept and not self._run.stopped:
             raise Refused(NOTHING_MADE)
         await self._finish()
+
+    async def _resolve(self) -> Resolved:
+        """The job. Prompts with tags may take a second to unfold, in a thread, so that nobody else waits for them."""
+        if any("<" in self._plan.input.get(prompt) for prompt in (PROMPT, NEGATIVE_PROMPT)):
+            return await to_thread(resolve, self._plan, self._run.user, self._spine)
+        return resolve(self._plan, self._run.user, self._spine)
 
     async def _finish(self) -> None:
         made = [saved.image for saved in self._done.values() if not saved.image.startswith("data:")]
@@ -122,7 +129,7 @@ class PictureRun:
             if self._run.stopped:
                 return
             self._run.publish_status()
-            self._attempts = await to_thread(self._spine.queue.start, self._plan.id, LEASE_SECONDS)
+            self._attempts = await self._ledger.insist(self._spine.queue.start, self._plan.id, LEASE_SECONDS)
             self._prepared = self._spine.clock() - self._begun
             with self._run.live(), self._within_backend():
                 async with aclosing(instance.backend.generate(job)) as events:

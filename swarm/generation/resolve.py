@@ -19,6 +19,7 @@ from swarm.features.resolution import HEIGHT, WIDTH, resolved_size
 from swarm.features.special_logic import special_logic, wildcard_seed
 from swarm.features.swarm import PICK_BY_INDEX, WILDCARD_SEED, WILDCARD_SEED_BEHAVIOR
 from swarm.features.vae import VAE
+from swarm.generation.budget import check_size
 from swarm.generation.choices import ServerChoices
 from swarm.generation.default_vae import default_vae
 from swarm.generation.files import gathered, named_models
@@ -54,6 +55,7 @@ def resolve(plan: Plan, user: User, spine: Spine) -> Resolved:
     asked, extra, embeddings = _expanded(plan.input, user, spine)
     for prompt in (PROMPT, NEGATIVE_PROMPT):
         split_sections(asked.get(prompt))
+    check_size(asked, spine.settings().performance)
     width, height = resolved_size(asked)
     input = asked.having(WIDTH, width).having(HEIGHT, height)
     model = _model(input, spine.catalog)
@@ -74,9 +76,9 @@ def resolve(plan: Plan, user: User, spine: Spine) -> Resolved:
         files={**found.files, **_embedding_files(embeddings, spine.catalog)},
         seeds=seeds,
         variation_seeds=variation_seeds,
+        others=tuple((entry.subtype, entry.name) for _, entry in named),
         wants_previews=not input.get(NO_PREVIEWS),
         user_id=user.id,
-        others=tuple((entry.subtype, entry.name) for _, entry in named),
     )
     others = ((param.id, entry) for param, entry in named)
     embedded = (("used_embeddings", entry) for entry in embeddings.values())

@@ -55,14 +55,15 @@ class RequestRun:
         self.watch.publish(event)
 
     def publish_status(self) -> None:
-        self.watch.publish(Status(body=self.status_body()))
+        if not self.watch.is_left:
+            self.watch.publish(Status(body=self.status_body()))
 
-    def fail(self, sentence: str) -> None:
+    def fail(self, sentence: str, error_id: str | None = None) -> None:
         """Tell the watcher, and let no further picture of the request start (swarm-t2i 4.8)."""
         if self.continue_after_errors and not self.claim.interrupted:
             return
         self.stopped = True
-        self.watch.publish(Failure(sentence=sentence))
+        self.watch.publish(Failure(sentence=sentence, error_id=error_id))
 
     @contextmanager
     def one_pending(self) -> Iterator[None]:
@@ -72,7 +73,7 @@ class RequestRun:
             yield
         finally:
             self.pending -= 1
-            self.claim.waiting_gens = max(0, self.claim.waiting_gens - 1)
+            self.claim.one_less()
             self.publish_status()
             self._moved.set()
 

@@ -6,11 +6,10 @@ The block watches; the service owns the work. Leaving the block stops watching, 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from types import MappingProxyType
 
 import anyio
 from anyio.abc import TaskGroup
@@ -26,6 +25,7 @@ from swarm.features.core import IMAGES
 from swarm.features.special_logic import special_logic
 from swarm.features.swarm import CONTINUE_AFTER_ERRORS
 from swarm.features.webhooks import WEBHOOKS
+from swarm.generation.budget import check_size, check_work, cost_of_one
 from swarm.generation.claims import Claim, Claims
 from swarm.generation.events import GenerationEvent
 from swarm.generation.finish import Finisher
@@ -37,6 +37,7 @@ from swarm.generation.pictures import check_pictures
 from swarm.generation.plan import Moment, Plan, plans
 from swarm.generation.points import AFTER_BATCH
 from swarm.generation.preset_peek import with_early_presets
+from swarm.generation.promised import NOTHING_KEPT, Promised
 from swarm.generation.resolve import completed, filled_prompt
 from swarm.generation.rows import decode_plan, rows_of
 from swarm.generation.run import Indices, RequestRun
@@ -49,12 +50,13 @@ from swarm.prompt.expand import tag_table
 from swarm.queue.jobs import JobRow
 
 logger = logging.getLogger(__name__)
-NOTHING_KEPT: Mapping[int, str] = MappingProxyType({})
 DAY_SECONDS = 24 * 3600.0
 REMEMBER_SECONDS = 30 * DAY_SECONDS
 FAIRNESS_SECONDS = 3600.0
 ABOUT_TO_STOP = "The server is about to stop. Try again in a moment."
 _DRAIN_STEP = 0.05
+ADDED_AT_ONCE = 2
+"""Pictures of users that are decoded and encoded at the same time: each is in memory several times meanwhile."""
 LARGE_BODY = 200_000
 """Characters of text in a request above which parsing (base64, mostly) moves to a thread."""
 
@@ -88,22 +90,25 @@ class GenerationService:
         self._running: set[str] = set()
         self._minute: tuple[int, int] = (0, 0)
         self._draining = False
+        self._adding = anyio.Semaphore(ADDED_AT_ONCE)
 
     # --- life ---------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def running(self, users: UserOf) -> AsyncIterator[None]:
-        """The service's life: entered at start, left at shutdown. Promised rows are taken up before it yields."""
+        """The service's life: entered at start, left at shutdown. What was promised before counts when it
+        yields, and is taken up from then on."""
         async with anyio.create_task_group() as group:
             self._group = group
             group.start_soon(self._renew_leases)
             group.start_soon(self._forget_old_jobs)
             group.start_soon(self._ledger.keep_settling)
             await self._remember_device_time()
-            rows = await to_thread(self._spine.queue.reclaim)
-            kept = await self._already_on_disk(rows)
-            for row in rows:
-                group.start_soon(self._resume, row, users(row.user_id), kept.get(row.id, {}))
+            promised = Promised(
+                self._spine.queue, self._spine.outputs.places, self._ledger, self._claims, self._resume, users
+            )
+            await promised.look()
+            group.start_soon(promised.take_up)
             try:
                 yield
             finally:
@@ -120,11 +125,6 @@ class GenerationService:
         with anyio.move_on_after(seconds):
             while self._claims.total()["live_gens"]:
                 await anyio.sleep(_DRAIN_STEP)
-
-    async def _already_on_disk(self, rows: Sequence[JobRow]) -> Mapping[str, Mapping[int, str]]:
-        """Job id -> number -> URL of pictures whose file came to be while its row did not hear of it."""
-        places = self._spine.outputs.places
-        return {} if places is None else await to_thread(places.kept, [row.id for row in rows])
 
     async def _renew_leases(self) -> None:
         while True:
@@ -145,24 +145,25 @@ class GenerationService:
             await self._ledger.write(self._spine.queue.forget, now - REMEMBER_SECONDS)
             await anyio.sleep(DAY_SECONDS)
 
-    async def _resume(self, row: JobRow, user: User, kept: Mapping[int, str]) -> None:
+    async def _resume(self, row: JobRow, user: User, claim: Claim, kept: Mapping[int, str]) -> None:
         """Make a picture that was promised before a restart. Nobody watches; it goes to disk and history.
 
         `kept`: URLs of those of its pictures that are there already.
         """
-        with self._claims.open(row.session_id, user.id, waiting_gens=1) as claim:
-            run = self._request_run(user, row.session_id, claim, Watch(), Indices())
-            run.watch.leave()
-            try:
-                plan = decode_plan(row.id, row.index, row.body)
-            except (UserError, ValueError, KeyError):
-                logger.exception("The stored parameters of job %s cannot be read.", row.id)
-                await self._ledger.write(self._spine.queue.fail, row.id, WENT_WRONG)
-                return
-            if kept.keys() >= set(range(plan.batch)):
-                await self._ledger.write(self._spine.queue.finish, row.id, "\n".join(kept.values()))
-                return
-            await self._carry_picture(run, plan, kept)
+        run = self._request_run(user, row.session_id, claim, Watch(), Indices())
+        run.watch.leave()
+        try:
+            plan = decode_plan(row.id, row.index, row.body)
+        except (UserError, ValueError, KeyError):
+            logger.exception("The stored parameters of job %s cannot be read.", row.id)
+            await self._ledger.write(self._spine.queue.fail, row.id, WENT_WRONG)
+            claim.one_less()
+            return
+        if kept.keys() >= set(range(plan.batch)):
+            await self._ledger.write(self._spine.queue.finish, row.id, "\n".join(kept.values()))
+            claim.one_less()
+            return
+        await self._carry_picture(run, plan, kept)
 
     # --- asking -------------------------------------------------------------------------------------------------
 
@@ -238,7 +239,9 @@ class GenerationService:
         """Save a picture that was not made here as if it had been (AddImageToHistory, swarm-t2i 4.11)."""
         input = await to_thread(self._parse, body, session.user)
         moment = self._next_moment()
-        saved = await to_thread(self._finisher.add, image, input, moment, session.user, session.user.next_request_id())
+        request_id = session.user.next_request_id()
+        async with self._adding:
+            saved = await to_thread(self._finisher.add, image, input, moment, session.user, request_id)
         return saved.to_wire()
 
     # --- carrying -----------------------------------------------------------------------------------------------
@@ -256,7 +259,7 @@ class GenerationService:
             try:
                 await self._carry_out(request, run)
             except UserError as error:
-                run.fail(error.sentence)
+                run.fail(error.sentence, error.error_id)
             except Exception:
                 logger.exception("A generation request failed for a reason nobody foresaw.")
                 run.fail(WENT_WRONG)
@@ -265,6 +268,7 @@ class GenerationService:
 
     async def _carry_out(self, request: GenerationRequest, run: RequestRun) -> None:
         input = await self._parsed(request.body, run.user)
+        await self._refuse_too_much(input, run)
         planned = self._plans(request, input, run.user)
         run.continue_after_errors = input.get(CONTINUE_AFTER_ERRORS)
         run.claim.waiting_gens = len(planned)
@@ -293,6 +297,15 @@ class GenerationService:
             await PictureRun(self._spine, self._finisher, self._ledger, run, plan, kept).run()
         finally:
             self._running.discard(plan.id)
+
+    async def _refuse_too_much(self, input: GenerationInput, run: RequestRun) -> None:
+        """Raises UserError for more than the user may have: of the device, or of the disk."""
+        limits, user = self._spine.settings().performance, run.user
+        check_size(input, limits)
+        check_work(input, self._claims.work(user.id), limits)
+        run.claim.cost = cost_of_one(input)
+        if user.settings.save_files and self._spine.outputs.max_bytes:
+            await to_thread(self._spine.outputs.refuse_beyond, user.id, 1)
 
     async def _parsed(self, body: JsonObject, user: User) -> GenerationInput:
         large = sum(len(value) for value in body.values() if isinstance(value, str | list)) > LARGE_BODY

@@ -20,11 +20,12 @@ class Watch:
         self._events: deque[GenerationEvent] = deque()
         self._news = anyio.Event()
         self._ended = False
-        self._left = False
+        self.is_left = False
+        """Nobody listens any more."""
 
     def publish(self, event: GenerationEvent) -> None:
         """Queue an event. Never blocks and never fails; after the watcher left it does nothing."""
-        if self._left:
+        if self.is_left:
             return
         if len(self._events) >= LAG and isinstance(event, Progress | Status | KeepAlive):
             event = self._thinned(event)
@@ -49,7 +50,7 @@ class Watch:
 
     def leave(self) -> None:
         """The watcher is gone; the work goes on."""
-        self._left = True
+        self.is_left = True
         self._events.clear()
 
     def __aiter__(self) -> Watch:

@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from swarm.base.errors import BadInput
+from swarm.base.paths import open_itself
 from swarm.base.sandbox import run_confined
 from swarm.media.clip import Clip
 from swarm.media.formats import thumbnail_size
@@ -22,7 +23,7 @@ _UNREADABLE = "The video's file is damaged, or of a kind that cannot be read."
 
 def first_seconds(path: Path) -> Clip:
     """Up to five seconds at 6 frames a second, at most 256 pixels on the shorter side. Raises BadInput, OSError."""
-    with path.open("rb") as source, tempfile.TemporaryFile() as target:
+    with open_itself(path) as source, tempfile.TemporaryFile() as target:
         files = source.fileno(), target.fileno()
         try:
             result = run_confined(_MODULE, list(map(str, files)), files=files, seconds=_SECONDS)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from swarm.base.errors import BadInput, Refused
 from swarm.base.json import Json, JsonObject
-from swarm.base.paths import clean_output_path, is_hidden, under
+from swarm.base.paths import clean_output_path, is_hidden, open_itself, under
 from swarm.media.embedded import MAX_TEXT_BYTES, read_metadata
 from swarm.outputs.files import sidecar
 from swarm.outputs.index import FileRow, stamp_of
@@ -132,9 +132,9 @@ def metadata_of(path: Path) -> str | None:
     try:
         beside = sidecar(path)
         if beside.is_file():
-            with beside.open("rb") as file:
+            with open_itself(beside) as file:
                 return file.read(MAX_TEXT_BYTES).decode("utf-8", "replace")
-        with path.open("rb") as file:
+        with open_itself(path) as file:
             return read_metadata(file)
     except (OSError, ValueError):
         return None

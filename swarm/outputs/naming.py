@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from types import MappingProxyType
 
+from swarm.base.accents import composed
 from swarm.base.ids import clean_id
 from swarm.base.paths import clean_file_name, clean_output_path, names_device
 
@@ -24,6 +24,8 @@ _TOKEN = re.compile(r"\[([^\[\]]+)\]")
 _ESCAPE = re.compile(r"%(?=[0-9a-fA-F]{2})")
 _MAX_PART_BYTES = 200
 _MAX_PARTS = 10
+_LONGEST = 4096
+"""Letters that are looked at: no path is longer."""
 
 
 def output_path(
@@ -41,7 +43,7 @@ def output_path(
         text = _find(match[1], tokens)
         return match[0] if text is None else _clean_value(text, max_part)
 
-    filled = unicodedata.normalize("NFC", _TOKEN.sub(value, template))
+    filled = composed(_TOKEN.sub(value, template[:_LONGEST])[:_LONGEST])
     cleaned = clean_output_path(filled) if allow_unsafe else clean_file_name(filled)
     parts = [_usable(part) for part in _without_escapes(cleaned).split("/")]
     kept = [part for part in parts if part]

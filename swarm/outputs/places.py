@@ -46,6 +46,10 @@ class Places:
                 (job_id, number, url, str(path), now),
             )
 
+    def noted(self) -> set[str]:
+        """The jobs that any picture's place was noted for."""
+        return {job_id for (job_id,) in self._database.read("SELECT DISTINCT job_id FROM places")}
+
     def kept(self, job_ids: Collection[str]) -> dict[str, dict[int, str]]:
         """After a restart, before anything is saved: job id -> number -> URL of the pictures that are on disk.
 

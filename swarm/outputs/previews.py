@@ -10,6 +10,7 @@ from anyio import CapacityLimiter
 
 from swarm.base.database import Database
 from swarm.base.errors import BadInput
+from swarm.base.paths import open_itself
 from swarm.media.animation import moving_thumbnail
 from swarm.media.formats import thumbnail
 from swarm.media.video_frames import first_seconds, video_thumbnail
@@ -70,7 +71,8 @@ class Previews:
         if path.suffix.lower() not in _EXTENSIONS or path.stat().st_size > _MAX_SOURCE_BYTES:
             return None
         stamp = _stamp(path)
-        data = path.read_bytes()
+        with open_itself(path) as file:
+            data = file.read()
         try:
             animated = moving_thumbnail(data) if moving and path.suffix.lower() in _MOVING else None
             if animated is not None:
@@ -87,7 +89,8 @@ class Previews:
         mime = "image/webp" if moving else STILL_MIME
         beside = sidecar(path, ".swarmpreview.webp" if moving else ".swarmpreview.jpg")
         if beside.is_file():
-            return Preview(data=beside.read_bytes(), mime=mime)
+            with open_itself(beside) as file:
+                return Preview(data=file.read(), mime=mime)
         stamp = _stamp(path)
         try:
             preview = Preview(data=video_thumbnail(first_seconds(path), moving=moving), mime=mime)

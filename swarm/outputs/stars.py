@@ -36,12 +36,12 @@ class Stars:
         if is_hidden(cleaned) or not original:
             raise NotFound("That file does not exist, cannot star.")
         try:
-            return self._toggle(source, copy, was_copy=original != cleaned)
+            return self._toggle(user_id, source, copy, was_copy=original != cleaned)
         except OSError as error:
             logger.error("A picture could not be starred below %s: %s", root, error)
             raise Refused("Server failed to save an image.") from None
 
-    def _toggle(self, source: Path, copy: Path, *, was_copy: bool) -> bool:
+    def _toggle(self, user_id: str, source: Path, copy: Path, *, was_copy: bool) -> bool:
         if not source.is_file():
             if not (was_copy and copy.is_file()):
                 raise NotFound("That file does not exist, cannot star.")
@@ -53,6 +53,7 @@ class Stars:
             for part, _ in _pairs(copy, copy):
                 part.unlink(missing_ok=True)
             return False
+        self._store.refuse_beyond(user_id, sum(part.stat().st_size for part, _ in _pairs(source, copy)))
         make_folder(copy.parent)
         for part, target in _pairs(source, copy):
             copy_whole(part, target)

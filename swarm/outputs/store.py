@@ -22,6 +22,7 @@ from swarm.outputs.files import OUTPUT_ENDINGS, SIDECAR_SUFFIXES, sidecar
 from swarm.outputs.index import HistoryIndex
 from swarm.outputs.naming import candidates
 from swarm.outputs.places import Places
+from swarm.outputs.usage import DiskUse, blocks
 
 logger = logging.getLogger(__name__)
 
@@ -89,16 +90,30 @@ class _Shelf:
 
 class OutputStore:
     """The output folders. Synchronous and thread-safe; names are given out under a lock per folder, while encoding and
-    writing happen outside of it."""
+    writing happen outside of it.
+
+    `max_bytes`: how much the folder of one user may hold, 0 for any amount.
+    """
 
     def __init__(
-        self, root: Path, *, append_user: bool, index: HistoryIndex, clock: Clock, places: Places | None = None
+        self,
+        root: Path,
+        *,
+        append_user: bool,
+        index: HistoryIndex,
+        clock: Clock,
+        places: Places | None = None,
+        max_bytes: int = 0,
     ) -> None:
         self.root = root
         self.append_user = append_user
         self.index = index
         self.clock = clock
         self.places = places
+        self.max_bytes = max_bytes
+        self.trouble: str | None = None
+        """Why the last picture could not be saved; None when it was."""
+        self._use = DiskUse(clock)
         self._shelves: dict[Path, _Shelf] = {}
         self._lock = threading.Lock()
 
@@ -108,9 +123,16 @@ class OutputStore:
             return self.root
         return self.root / (clean_file_name(user_id).replace("/", "") or "_")
 
+    def refuse_beyond(self, user_id: str, wanted: int) -> None:
+        """Raises Refused when `wanted` more bytes are more than the user's folder may hold."""
+        limit = self.max_bytes
+        if limit and not self._use.has_room(self.user_root(user_id), wanted, limit):
+            raise Refused(f"Your pictures may take up {limit / 2**20:g} MiB, and do. Delete some of them to go on.")
+
     def save(self, request: SaveRequest) -> Saved:
         """Write the picture under a free name. Raises Refused when it could not be written, and then leaves nothing."""
         root = self.user_root(request.user_id)
+        self.refuse_beyond(request.user_id, blocks(len(request.encoded.data)))
         try:
             make_folder(root)
             stem = self._reserve(root, request)
@@ -123,7 +145,9 @@ class OutputStore:
                 self._release(root, stem)
         except OSError as error:
             logger.error("A picture could not be saved below %s: %s", root, error)
+            self.trouble = f"Pictures cannot be saved: {error.strerror or 'the folder cannot be written'}."
             raise Refused("Server failed to save an image.") from None
+        self.trouble = None
         return saved
 
     def _reserve(self, root: Path, request: SaveRequest) -> str:
@@ -175,6 +199,7 @@ class OutputStore:
             for beside in companions:
                 beside.unlink(missing_ok=True)
             raise
+        self._use.add(root, sum(blocks(len(data)) for data in [request.encoded.data, *companions.values()]))
         text = request.metadata if sidecar(path) in companions or request.encoded.embedded else None
         self._note(path, text)
         return saved
@@ -222,9 +247,10 @@ class OutputStore:
         shelf = self._shelf(self.user_root(user_id))
         with shelf.lock:
             shelf.deleted.add(path.relative_to(root).with_suffix("").as_posix().casefold())
-            path.unlink(missing_ok=True)
-            for suffix in SIDECAR_SUFFIXES:
-                sidecar(path, suffix).unlink(missing_ok=True)
+            for each in (path, *(sidecar(path, suffix) for suffix in SIDECAR_SUFFIXES)):
+                if each.is_file():
+                    self._use.add(self.user_root(user_id), -blocks(each.stat().st_size))
+                    each.unlink(missing_ok=True)
         self.index.forget(path)
 
     def sweep(self) -> int:

@@ -22,6 +22,9 @@ LIST_SEPARATOR = "\n|||\n"
 NO_MODEL = "(None)"
 """The pseudo model that stands for "no model"."""
 
+MOST_ENTRIES = 1000
+"""How many entries a list may have: nobody means more, and each is looked up among all names."""
+
 Options: TypeAlias = Callable[[Choices], Sequence[Option]]
 
 
@@ -265,6 +268,8 @@ class Listing(Param[tuple[str, ...]]):
 
     def parse(self, text: str, choices: Choices) -> tuple[str, ...] | None:
         parts = tuple(split_list(text, ","))
+        if len(parts) > MOST_ENTRIES:
+            raise BadInput(f"Invalid value for param {self.name} - a list of {len(parts)} - at most {MOST_ENTRIES} fit")
         if self.numeric:
             return self._numbers(parts, text)
         if self.values is None:

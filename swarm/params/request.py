@@ -32,6 +32,7 @@ _NOT_PARAMS = frozenset({"session_id", "presets", "extra_metadata", SECTION_PARA
 _MAX_SECTIONS = 200
 _SECTION_ID = re.compile(r"[0-9]{1,6}")
 _MAX_DEPTH = 64
+_MAX_VALUES = 100_000
 _TRAILING_PART = re.compile(r"<(?:segment|object|region):", re.IGNORECASE)
 _logger = logging.getLogger(__name__)
 
@@ -177,13 +178,20 @@ def _extra_metadata(raw: Json) -> dict[str, Json]:
 
 
 def refuse_deep(raw: Json) -> None:
-    """Raises BadInput when `raw` is nested so deeply that turning it into text would exhaust the stack."""
+    """Raises BadInput when `raw` is nested so deeply that turning it into text would exhaust the stack, or holds so
+    many values that it would take long."""
     level = [raw]
     for _ in range(_MAX_DEPTH):
+        if sum(map(_count, level)) > _MAX_VALUES:
+            raise BadInput(f"The request holds more than {_MAX_VALUES} values.")
         level = [child for value in level for child in _children(value)]
         if not level:
             return
     raise BadInput(f"The request is nested more than {_MAX_DEPTH} levels deep.")
+
+
+def _count(value: Json) -> int:
+    return len(value) if isinstance(value, list | dict) else 0
 
 
 def _children(value: Json) -> Sequence[Json]:

@@ -15,6 +15,8 @@ from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
+from swarm.base.accents import composed
+
 MERGES_FILE = Path(__file__).resolve().parents[1] / "engine" / "vocab" / "clip_merges.txt.gz"
 END_OF_WORD = "</w>"
 _LONGEST_WORD = 256
@@ -40,7 +42,7 @@ class _Vocabulary:
 
 def clip_tokens(text: str) -> list[Token]:
     """The tokens of a text, in order. Blocking for the first text; about a second for a million letters."""
-    normal = unicodedata.normalize("NFC", text).lower()
+    normal = composed(text).lower()
     return [token for piece in _pieces(normal) for token in _tokens(piece)]
 
 

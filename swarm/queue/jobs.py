@@ -6,12 +6,14 @@ is given back. Blocking and thread-safe: call it through `base.tasks.to_thread`.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from swarm.base.database import Database
 from swarm.base.errors import NotFound, Refused
+from swarm.queue.backlog import Backlog, backlogs, page_of
 from swarm.queue.commits import GroupCommit
 from swarm.queue.fairness import by_turn
 from swarm.queue.rows import COLUMNS, MIGRATIONS, JobRow, JobState, NewJob, as_row, with_bodies
@@ -172,30 +174,49 @@ class JobStore:
             ended += len(found)
         return ended
 
-    def reclaim(self) -> list[JobRow]:
-        """After a restart: every job that was promised and has not ended, in the order of promising, pending again.
+    def reclaim(self) -> list[Backlog]:
+        """After a restart: every job that was promised and has not ended is pending again; how many there are, by user.
 
-        A job that was running counts its attempt; after three of them it is failed as poisonous instead.
+        A job that was running counts its attempt; after three of them it is failed as poisonous instead. Read the jobs
+        themselves with `promised`: there may be more of them than memory should hold.
         """
-        return self._commits.run(lambda connection: self._reclaim(connection, "state IN ('pending', 'running')"))
+
+        def take_back(connection: sqlite3.Connection) -> list[Backlog]:
+            self._back_to_pending(connection, "state = 'running'")
+            return backlogs(connection)
+
+        return self._commits.run(take_back)
+
+    def promised(self, backlog: Backlog, *, after: int, limit: int, session_id: str | None = None) -> list[JobRow]:
+        """The next page of those of a user's jobs that are pending since before a restart, oldest first, with bodies.
+
+        `after`: the `seq` the last page ended with. `session_id`: those of this session only.
+        """
+        return self._database.reading(lambda connection: page_of(connection, backlog, after, limit, session_id))
+
+    def unended(self, job_ids: Iterable[str]) -> set[str]:
+        """Those of the jobs that are pending or running."""
+        sql = "SELECT jobs.id FROM json_each(?) CROSS JOIN jobs ON jobs.id = value AND state IN ('pending', 'running')"
+        return {job_id for (job_id,) in self._database.read(sql, (json.dumps(list(job_ids)),))}
 
     def expire(self) -> list[JobRow]:
         """Running jobs whose lease ran out, pending again (or failed as poisonous, and then not in the list)."""
         now = self._clock()
         return self._commits.run(
-            lambda connection: self._reclaim(connection, "state = 'running' AND lease_until < ?", now)
+            lambda connection: self._back_to_pending(connection, "state = 'running' AND lease_until < ?", now)
         )
 
-    def _reclaim(self, connection: sqlite3.Connection, which: str, *values: float) -> list[JobRow]:
+    def _back_to_pending(self, connection: sqlite3.Connection, which: str, *values: float) -> list[JobRow]:
+        """These running jobs, pending again; those that wore out their attempts are failed, and not in the list."""
         rows = connection.execute(f"SELECT {COLUMNS} FROM jobs WHERE {which} ORDER BY seq", values).fetchall()
         found = with_bodies(connection, rows)
-        worn = {row.id for row in found if row.state is JobState.RUNNING and row.attempt >= MAX_ATTEMPTS}
+        worn = {row.id for row in found if row.attempt >= MAX_ATTEMPTS}
         self._end(connection, sorted(worn), JobState.FAILED, POISONOUS)
+        back = [replace(row, state=JobState.PENDING, lease_until=0.0) for row in found if row.id not in worn]
         connection.executemany(
-            "UPDATE jobs SET state = 'pending', lease_until = 0 WHERE id = ? AND state = 'running'",
-            [(row.id,) for row in found if row.state is JobState.RUNNING],
+            "UPDATE jobs SET state = 'pending', lease_until = 0 WHERE id = ?", [(row.id,) for row in back]
         )
-        return [replace(row, state=JobState.PENDING, lease_until=0.0) for row in found if row.id not in worn]
+        return back
 
     def ledger(self) -> dict[JobState, int]:
         """How many jobs are in each state; every state is named."""
@@ -236,4 +257,4 @@ def _add_body(connection: sqlite3.Connection, body: bytes, jobs: int) -> int | N
     return cursor.lastrowid
 
 
-__all__ = ["MAX_ATTEMPTS", "POISONOUS", "JobRow", "JobState", "JobStore", "NewJob"]
+__all__ = ["MAX_ATTEMPTS", "POISONOUS", "Backlog", "JobRow", "JobState", "JobStore", "NewJob"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from swarm.base import fds
-from swarm.base.atomic import make_folder, write_whole
+from swarm.base.atomic import copy_whole, make_folder, write_whole
 from swarm.base.errors import BadInput
 from swarm.settings.server import ServerSettings
 from swarm.settings.setting import SettingField, described
@@ -22,7 +22,8 @@ _TRUTHS = {"true": True, "false": False}
 def load_settings(path: Path) -> ServerSettings:
     """The settings in a file; defaults where it is silent, absent or says something unusable.
 
-    A file whose syntax is broken is set aside as `<name>.bad`, so that the next save does not destroy it. Blocking.
+    A file whose syntax is broken is set aside as `<name>.bad`, so that the next save does not destroy it, and its last
+    good copy is used where there is one (`keep_good`). Blocking.
     """
     try:
         tree = fds.parse(path.read_text("utf-8", errors="replace"))
@@ -31,9 +32,30 @@ def load_settings(path: Path) -> ServerSettings:
     except BadInput as error:
         bad = path.with_name(path.name + ".bad")
         path.replace(bad)
-        _log.error("%s The file is now %s, and the defaults are used.", error.sentence, bad.name)
-        return ServerSettings()
+        good = _good_copy(path)
+        if not good.exists():
+            _log.error("%s: %s It is now %s, and the defaults are used.", path.name, error.sentence, bad.name)
+            return ServerSettings()
+        _log.error("%s: %s It is now %s, and its last good copy is used.", path.name, error.sentence, bad.name)
+        copy_whole(good, path)
+        return from_tree(ServerSettings, _present(good))
     return from_tree(ServerSettings, tree)
+
+
+def keep_good(path: Path) -> None:
+    """Remember a file that could be read, for the day when it cannot. Nothing when there is none. Blocking."""
+    if not path.exists():
+        return
+    try:
+        data, good = path.read_bytes(), _good_copy(path)
+        if not good.exists() or good.read_bytes() != data:
+            write_whole(good, data)
+    except OSError as error:
+        _log.warning("The settings could not be copied: %s", error.strerror)
+
+
+def _good_copy(path: Path) -> Path:
+    return path.with_name(path.name + ".good")
 
 
 def save_settings(settings: ServerSettings, path: Path) -> None:

@@ -25,6 +25,16 @@ class PathSettings:
     append_user_name_to_output_path: bool = setting(
         True, "AppendUserNameToOutputPath", "Give every user a folder of their own among the pictures."
     )
+    max_disk_megabytes_per_user: int = setting(
+        0,
+        "MaxDiskMegabytesPerUser",
+        "How much one user's folder of pictures may hold, in mebibytes, 0 for as much as there is room for. Where "
+        "users share one folder, it is the limit of all of them together.",
+    )
+
+    @property
+    def max_disk_bytes_per_user(self) -> int:
+        return self.max_disk_megabytes_per_user * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +87,12 @@ class NetworkSettings:
     max_network_request_megabytes: int = setting(
         200, "MaxNetworkRequestMegabytes", "Size limit of one request, in mebibytes."
     )
+    max_connections_per_address: int = setting(
+        2048,
+        "MaxConnectionsPerAddress",
+        "How many connections one address may hold, 0 for any number; proxies of TrustedProxies are not counted. Never "
+        "more than half of what the system lets this program have. Read at the start.",
+    )
 
     @property
     def max_request_bytes(self) -> int:
@@ -119,6 +135,15 @@ class PerformanceSettings:
     """Limits that keep the server quick."""
 
     model_list_sanity_cap: int = setting(5000, "ModelListSanityCap", "How many models one list shows at most.")
+    max_megapixels: float = setting(
+        68.0, "MaxMegapixels", "How large one picture may become, in million pixels, 0 for any size."
+    )
+    max_gigapixel_steps_per_user: float = setting(
+        0.0,
+        "MaxGigapixelStepsPerUser",
+        "How much work one user may have waiting: pixels times steps times pictures, in thousand millions, 0 for any "
+        "amount. A picture of 1024x1024 in 30 steps is 0.03.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

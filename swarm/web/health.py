@@ -30,9 +30,14 @@ async def live(state: AppState, request: Request) -> Response:
 
 @page("/health/ready", methods=("GET", "HEAD"))
 async def ready(state: AppState, request: Request) -> Response:
-    """200 when a backend runs and the server is not about to stop, else 503; `reason` says what is missing."""
+    """200 when a backend runs and the server is not about to stop, else 503; `reason` says what is missing.
+
+    `degraded`: that pictures cannot be saved at present, and why.
+    """
     reason = _hindrance(state)
     body: dict[str, Json] = {"status": "ready" if reason is None else "not ready"}
+    if state.outputs.trouble is not None:
+        body["degraded"] = state.outputs.trouble
     return _json(200 if reason is None else 503, body if reason is None else {**body, "reason": reason})
 
 
@@ -63,6 +68,9 @@ def _lines(state: AppState, ledger: dict[str, int]) -> Iterator[str]:
     yield "# HELP swarm_work Pictures and models in hand, over all sessions."
     yield "# TYPE swarm_work gauge"
     yield from (f'swarm_work{{kind="{name}"}} {counters[name]}' for name in _COUNTERS)
+    yield "# HELP swarm_loop_lag_seconds How long the event loop took to answer when it was last asked."
+    yield "# TYPE swarm_loop_lag_seconds gauge"
+    yield f"swarm_loop_lag_seconds {state.upkeep.loop_watch.lag:.3f}"
     yield "# HELP swarm_backends Backends, by status."
     yield "# TYPE swarm_backends gauge"
     statuses = [one.status for one in state.pool.instances()]

@@ -79,7 +79,7 @@ async def html_page(
 
 def script_redirect(target: str) -> Response:
     """A page that leads on by script (swarm-core 2.10), and without scripts by a link."""
-    script = f"window.location.replace({dumps(target).decode()})"
+    script = f"window.location.replace({_literal(target)})"
     html = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Swarm</title>'
         f"<script>{script}</script></head><body>"
@@ -88,6 +88,12 @@ def script_redirect(target: str) -> Response:
     allowed = b64encode(sha256(script.encode()).digest()).decode()
     headers = {"Cache-Control": "no-store", "Content-Security-Policy": _policy(f" 'sha256-{allowed}'")}
     return Response(html, media_type="text/html", headers=headers)
+
+
+def _literal(text: str) -> str:
+    """A text as a script writes it, with nothing in it that could end the script or its line."""
+    letters = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+    return "".join(letters.get(letter, letter) for letter in dumps(text).decode())
 
 
 @lru_cache(maxsize=16)

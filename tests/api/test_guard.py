@@ -103,6 +103,7 @@ def test_own_names_are_known(site: Site, host: str) -> None:
     assert site.status("GET", "/", {"Host": host}) == 200
 
 
+@pytest.mark.case("T40", "T45")
 @pytest.mark.parametrize(("host", "status"), [*((host, 421) for host in FOREIGN), *((host, 400) for host in MALFORMED)])
 def test_other_names_reach_nothing(site: Site, host: str, status: int) -> None:
     answer = site.client.post("/API/GetNewSession", headers={"Host": host})
@@ -137,6 +138,7 @@ CROSS = [
 ]
 
 
+@pytest.mark.case("T41", "T43")
 @pytest.mark.parametrize("headers", CROSS)
 def test_foreign_pages_call_nothing(site: Site, headers: dict[str, str]) -> None:
     for method, path in [("POST", "/API/GetNewSession"), ("GET", "/api/x"), ("OPTIONS", "/API/X"), ("POST", "/View/x")]:
@@ -175,6 +177,7 @@ def test_links_from_elsewhere_may_be_followed_but_nothing_embedded(site: Site) -
     assert site.status("GET", "/page", {**link, "Sec-Fetch-Dest": "iframe"}) == 403
 
 
+@pytest.mark.case("T44")
 def test_cors_for_one_origin() -> None:
     site = Site(NetworkSettings(access_control_allow_origin="https://friend.example"))
     friend = {"Origin": "https://friend.example", "Sec-Fetch-Site": "cross-site"}
@@ -189,6 +192,7 @@ def test_cors_for_one_origin() -> None:
     assert site.status("POST", "/API/X", {"Origin": "https://evil.com"}) == 403
 
 
+@pytest.mark.case("T44")
 def test_cors_for_everyone_and_for_nobody(site: Site) -> None:
     everyone = Site(NetworkSettings(access_control_allow_origin="*"))
     answer = everyone.client.post("/API/X", headers={"Origin": "https://any.example"})
@@ -218,6 +222,7 @@ def test_every_response_carries_security_headers(site: Site) -> None:
     assert "referrer-policy" in site.client.get("/", headers={"Host": "evil.com"}).headers
 
 
+@pytest.mark.case("T40")
 def test_two_hosts_are_refused(site: Site) -> None:
     assert site.status("GET", "/", [("Host", HOST), ("Host", "evil.com")]) == 400
 

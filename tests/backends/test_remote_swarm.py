@@ -124,6 +124,7 @@ def test_a_chain_of_three_makes_the_picture_at_its_end(tmp_path: Path, near: Swa
         assert len(answer["images"]) == 1
 
 
+@pytest.mark.case("F22")
 def test_every_job_ends_while_the_wire_is_cut_at_random(tmp_path: Path, far: SwarmClient) -> None:
     with cut_wire(port_of(far), Random(5)) as wire:
         backends = backend_file("swarmswarmbackend", Address=f"http://127.0.0.1:{wire.port}")
@@ -141,6 +142,7 @@ def test_every_job_ends_while_the_wire_is_cut_at_random(tmp_path: Path, far: Swa
             assert rows["live_gens"] == rows["waiting_gens"] == 0
 
 
+@pytest.mark.case("F21")
 def test_a_job_waits_for_a_remote_that_comes_back(tmp_path: Path, far: SwarmClient) -> None:
     with cut_wire(port_of(far), Random(1)) as wire:
         backends = backend_file("swarmswarmbackend", Address=f"http://127.0.0.1:{wire.port}")

@@ -32,6 +32,22 @@ def test_a_message_cannot_forge_a_line(root: logging.Logger, capsys: pytest.Capt
     assert [line.text for line in buffer.lines()] == ["first\nsecond \x1b[31m"]
 
 
+@pytest.mark.case("T66")
+@pytest.mark.parametrize("json_lines", [False, True])
+def test_tracebacks_have_no_secrets(root: logging.Logger, capsys: pytest.CaptureFixture[str], json_lines: bool) -> None:
+    buffer = set_up_logging("Info", json_lines=json_lines)
+    said = {"newPassword": "a long walk home", "key": "sk-0123456789", "prompt": "a cat"}
+    token = f"616c696365.{'0' * 32}.{'a' * 32}"
+    try:
+        raise RuntimeError(f"cannot go on with {said} from {token}")
+    except RuntimeError:
+        root.exception("It failed with swarm_token=%s", token)
+    (line,) = buffer.lines()
+    for text in (capsys.readouterr().err, line.text):
+        assert "a cat" in text and "RuntimeError" in text
+        assert not any(secret in text for secret in ("walk home", "sk-01", "0" * 32, "a" * 32))
+
+
 def test_the_buffer_keeps_the_latest_in_order() -> None:
     buffer = LogBuffer()
     for number in range(2000):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
@@ -118,6 +120,7 @@ async def test_a_model_arrives_with_its_metadata(host: Host, catalog: Catalog, m
 
 
 @pytest.mark.anyio
+@pytest.mark.case("F24")
 async def test_a_broken_download_is_taken_up_where_it_broke(host: Host, catalog: Catalog, model: bytes) -> None:
     half = len(model) // 2
 
@@ -150,6 +153,7 @@ async def test_a_broken_download_is_taken_up_where_it_broke(host: Host, catalog:
         (b"GGUF\x03\0\0\0" + bytes(16), "another format"),
     ],
 )
+@pytest.mark.case("F24", "T20")
 async def test_only_models_are_kept(host: Host, catalog: Catalog, data: bytes, sentence: str) -> None:
     host.answer = sends(data)
     with pytest.raises(UserError, match=sentence):
@@ -158,6 +162,8 @@ async def test_only_models_are_kept(host: Host, catalog: Catalog, data: bytes, s
 
 
 @pytest.mark.anyio
+@pytest.mark.case("F24")
+@pytest.mark.case("T35")
 async def test_failures_are_sentences_and_leave_nothing(host: Host, catalog: Catalog, model: bytes) -> None:
     with pytest.raises(UserError, match=r"^Failed to download URL: got response code 404 NotFound$"):
         await fetched(downloads(catalog), host.url)
@@ -174,6 +180,41 @@ async def test_failures_are_sentences_and_leave_nothing(host: Host, catalog: Cat
     with pytest.raises(UserError, match="too large"):
         await fetched(downloads(catalog), host.url)
     assert leftovers(catalog) == []
+
+
+@pytest.mark.anyio
+@pytest.mark.case("T35")
+async def test_a_trickle_and_more_than_was_announced_end(host: Host, catalog: Catalog, model: bytes) -> None:
+    def trickle(request: BaseHTTPRequestHandler) -> None:
+        sends(b"", content_length="1000000")(request)
+        with suppress(OSError):
+            for _ in range(50):
+                request.wfile.write(b"x")
+                request.wfile.flush()
+                time.sleep(0.01)
+
+    host.answer = trickle
+    ticks = count(step=10.0)
+    slow = Downloads(catalog, open_door(), lambda: next(ticks), hosts=lambda: ["127.0.0.1"], pause=0)
+    with pytest.raises(UserError, match="too slowly"):
+        await fetched(slow, host.url)
+
+    def endless(request: BaseHTTPRequestHandler) -> None:
+        request.close_connection = True
+        request.send_response(200)
+        request.end_headers()
+        with suppress(OSError):
+            for _ in range(200):
+                request.wfile.write(bytes(1024 * 1024))
+
+    host.answer = endless
+    room = count(start=1 << 40, step=-(1 << 38))  # the disk fills while it comes
+    full = Downloads(
+        catalog, open_door(), lambda: 0.0, hosts=lambda: ["127.0.0.1"], free=lambda _: max(0, next(room)), pause=0
+    )
+    with pytest.raises(UserError, match="not enough room"):
+        await fetched(full, host.url, name="endless")
+    assert not [name for name in leftovers(catalog) if name.endswith(".safetensors")]
 
 
 def resumable(model: bytes, tag: str = '"tag"', **headers: str) -> Answering:
@@ -235,6 +276,7 @@ async def test_a_file_that_has_changed_meanwhile_is_fetched_anew(host: Host, cat
 
 
 @pytest.mark.anyio
+@pytest.mark.case("F24")
 async def test_a_resumed_file_of_another_hash_is_thrown_away(host: Host, catalog: Catalog, model: bytes) -> None:
     host.answer = breaks_off(model)
     with pytest.raises(UserError):
@@ -296,6 +338,7 @@ def test_gguf_checkpoints_have_a_folder_of_their_own(catalog: Catalog) -> None:
     assert wanted.url == "https://huggingface.co/x?y=1"
 
 
+@pytest.mark.case("T34")
 def test_keys_go_to_the_service_they_are_for(catalog: Catalog) -> None:
     keys = {"civitai_api": "c1\r\nX: y", "huggingface_api": "h1"}
     one = downloads(catalog)
@@ -332,6 +375,7 @@ def test_public_addresses_are(address: str) -> None:
     assert is_public(ip_address(address))
 
 
+@pytest.mark.case("T30")
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     "name", ["127.0.0.1", "localhost", "0", "0x7f.1", "2130706433", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254"]
@@ -346,6 +390,7 @@ async def test_no_spelling_of_this_machine_gets_through(host: Host, catalog: Cat
     assert host.asked == []
 
 
+@pytest.mark.case("T31", "T34")
 @pytest.mark.anyio
 async def test_redirects_are_checked_at_every_hop_and_lose_secrets(host: Host) -> None:
     port = host.server.server_port
@@ -371,6 +416,7 @@ async def test_redirects_are_checked_at_every_hop_and_lose_secrets(host: Host) -
             pass
 
 
+@pytest.mark.case("T33")
 @pytest.mark.parametrize(
     "url",
     [
@@ -391,6 +437,7 @@ def test_odd_addresses_are_invalid(url: str) -> None:
         split_url(url)
 
 
+@pytest.mark.case("T33")
 @pytest.mark.anyio
 @pytest.mark.parametrize("url", ["http://huggingface.co:22/", "https://huggingface.co.evil.tld/", "http://10.0.0.1/"])
 async def test_other_hosts_and_ports_are_refused_unasked(url: str) -> None:

@@ -38,6 +38,7 @@ def test_names_shapes_and_metadata_are_read(tmp_path: Path) -> None:
     assert header.name == "m.safetensors"
 
 
+@pytest.mark.case("T23")
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -74,6 +75,7 @@ def test_what_is_no_model_is_refused_by_name(tmp_path: Path, content: bytes, sen
     assert "'folder/odd name.safetensors'" in refusal.value.sentence
 
 
+@pytest.mark.case("T23")
 @given(st.binary(max_size=300))
 @settings(max_examples=300, deadline=None)
 def test_random_bytes_never_do_more_than_be_refused(content: bytes) -> None:
@@ -112,6 +114,7 @@ def test_gguf_headers_are_read(tmp_path: Path) -> None:
     assert header.shape("double_blocks.0.img_attn.norm.key_norm.scale") == (128,)
 
 
+@pytest.mark.case("T23")
 @pytest.mark.parametrize(
     "content",
     [

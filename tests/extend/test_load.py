@@ -65,6 +65,7 @@ def test_another_folder_replaces_what_was_loaded(tmp_path: Path) -> None:
         ("", 'id = "{id}"\nversion = "1"\n'),
     ],
 )
+@pytest.mark.case("F25")
 def test_a_broken_one_is_reported_and_skipped(
     tmp_path: Path, code: str, manifest: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -105,6 +105,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.case("T13")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_anything_odd_is_refused_and_leaves_nothing(home: ExtensionFolder, tmp_path: Path, name: str) -> None:
     with pytest.raises(BadInput):

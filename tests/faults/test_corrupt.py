@@ -37,6 +37,7 @@ def used(world: World) -> None:
 
 
 @pytest.mark.parametrize("name", ["swarm.db", "index.db"])
+@pytest.mark.case("F14")
 def test_the_server_starts_with_a_damaged_database_and_says_so(world: World, name: str) -> None:
     used(world)
     damage(world.data / name)
@@ -51,6 +52,7 @@ def test_the_server_starts_with_a_damaged_database_and_says_so(world: World, nam
     assert fault_in(world.data / name) is None
 
 
+@pytest.mark.case("F14")
 def test_without_any_copy_it_begins_anew(world: World) -> None:
     used(world)
     for copy in copies_of("swarm.db", world.data / "Backups"):
@@ -82,6 +84,7 @@ def test_the_latest_copies_are_kept(tmp_path: Path) -> None:
     assert names == ["a.db.20260105-000000", "a.db.20260104-000000", "a.db.20260103-000000"]
 
 
+@pytest.mark.case("F14")
 def test_the_newest_sound_copy_is_taken(tmp_path: Path) -> None:
     table(tmp_path / "a.db", 2000)
     old = keep_copy(tmp_path / "a.db", tmp_path / "copies", datetime(2026, 1, 1))

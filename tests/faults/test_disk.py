@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import World
-from tests.faults.test_kill import ledger, pictures, wait_until_done
+from tests.faults.ledger import check, check_log, ledger, pictures, wait_until_done
 from tests.support.client import SwarmClient
 from tests.support.server import ServerProcess, free_port
 
@@ -48,11 +48,12 @@ def server(world: World, tmp_path: Path) -> Iterator[ServerProcess]:
     try:
         yield made
         assert made.child.poll() is None, "the server did not survive"
+        check(world, made.base, swept=False)
         assert made.stop() == 0
     finally:
         if made.child.poll() is None:
             made.kill()
-    assert "Traceback" not in (tmp_path / "server.log").read_text(encoding="utf-8")
+    check_log(tmp_path / "server.log")
 
 
 def large_picture() -> str:
@@ -70,6 +71,7 @@ def half_a_database(world: World) -> int:
     return 4_500_000
 
 
+@pytest.mark.case("F8")
 def test_a_picture_that_cannot_be_saved_is_a_sentence(world: World, server: ServerProcess) -> None:
     with SwarmClient(server.base) as client:
         assert "images" in client.generate(**SMALL)
@@ -82,6 +84,8 @@ def test_a_picture_that_cannot_be_saved_is_a_sentence(world: World, server: Serv
         assert "error" not in client.post("AddImageToHistory", image=large_picture(), **SMALL)
 
 
+@pytest.mark.case("F8")
+@pytest.mark.case("F9")
 def test_a_disk_that_is_full_while_a_job_runs(world: World, tmp_path: Path) -> None:
     """The promise was taken, then nothing can be written: neither the picture nor the row. The row follows later."""
     world.backends(StepMilliseconds=150)
@@ -112,9 +116,10 @@ def test_a_disk_that_is_full_while_a_job_runs(world: World, tmp_path: Path) -> N
             assert len(pictures(world)) == 1
     finally:
         assert server.stop() == 0
-    assert "Traceback" not in (tmp_path / "server.log").read_text(encoding="utf-8")
+    check_log(tmp_path / "server.log")
 
 
+@pytest.mark.case("F9")
 def test_a_disk_that_is_full_when_a_job_comes(world: World, server: ServerProcess) -> None:
     with SwarmClient(server.base) as client:
         assert len(client.generate(**SMALL)["images"]) == 1
@@ -131,6 +136,7 @@ def test_a_disk_that_is_full_when_a_job_comes(world: World, server: ServerProces
         assert len(client.generate(**SMALL)["images"]) == 1
 
 
+@pytest.mark.case("F10")
 def test_an_output_folder_that_cannot_be_written(world: World, server: ServerProcess) -> None:
     """A file stands where the folder should be; this stops even root, whom permissions would not."""
     with SwarmClient(server.base) as client:
@@ -140,8 +146,13 @@ def test_an_output_folder_that_cannot_be_written(world: World, server: ServerPro
         answer = client.generate(**SMALL)
         assert answer["error"] == NOT_SAVED
         assert blocked.read_text(encoding="utf-8") == "in the way"
+        said = client.post("GetCurrentStatus")["notices"][-1]
+        assert said.startswith("Pictures cannot be saved: ")
+        assert client.http.get("/health/ready").json() == {"status": "ready", "degraded": said}
         assert wait_until_done(world) == {"failed": 1}
         assert client.post("ListImages", path="", depth=3)["files"] == []
         blocked.unlink()
         assert len(client.generate(**SMALL)["images"]) == 1
         assert wait_until_done(world) == {"failed": 1, "stored": 1}
+        assert client.http.get("/health/ready").json() == {"status": "ready"}
+        assert "notices" not in client.post("GetCurrentStatus")

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import json
 import signal
-import sqlite3
 import threading
 import time
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.conftest import World
+from tests.faults.ledger import check, ledger
 from tests.support.client import SwarmClient
 from tests.support.server import ServerProcess, free_port
 
 RUNNING, ALL = 5, 55
-
-
-def ledger(world: World) -> dict[str, int]:
-    with closing(sqlite3.connect(world.data / "swarm.db")) as database:
-        return dict(database.execute("SELECT state, COUNT(*) FROM jobs GROUP BY state"))
 
 
 def ask_for_all(client: SwarmClient, asked: threading.Event) -> None:
@@ -57,6 +53,7 @@ def busy(server: ServerProcess, client: SwarmClient) -> threading.Thread:
     return thread
 
 
+@pytest.mark.case("F20")
 def test_what_is_being_made_is_finished_and_the_rest_is_made_after_the_next_start(world: World, tmp_path: Path) -> None:
     world.backends(StepMilliseconds=120, MaxUsages=RUNNING)
     port = free_port()
@@ -77,10 +74,12 @@ def test_what_is_being_made_is_finished_and_the_rest_is_made_after_the_next_star
     try:
         wait_for(30, lambda: ledger(world) == {"stored": ALL})
         assert len(list(world.outputs.rglob("*.png"))) == ALL
+        check(world, server.base)
     finally:
         assert server.stop() == 0
 
 
+@pytest.mark.case("F20")
 def test_a_second_signal_stops_at_once(world: World, tmp_path: Path) -> None:
     world.backends(StepMilliseconds=5000, MaxUsages=RUNNING)
     server = started(world, tmp_path, free_port())

@@ -22,7 +22,7 @@ from PIL import Image
 pytest.importorskip("torch")
 
 from tests.conftest import World
-from tests.faults.test_kill import wait_until_done
+from tests.faults.ledger import check, check_log, wait_until_done
 from tests.support.client import SwarmClient
 from tests.support.models import SD15_TENSORS, write_model
 from tests.support.server import ServerProcess, free_port
@@ -115,6 +115,7 @@ def middle_of(messages: Iterator[dict[str, Any]]) -> None:
     raise AssertionError("The request ended before it was on its way.")
 
 
+@pytest.mark.case("F3")
 def test_an_engine_killed_in_mid_step_costs_time_only(engined: Engined) -> None:
     expected = engined.pixels(**LONG)
     messages = engined.client.stream("GenerateText2ImageWS", images=1, **LONG)
@@ -127,6 +128,7 @@ def test_an_engine_killed_in_mid_step_costs_time_only(engined: Engined) -> None:
     assert engined.fetch(url) == expected
 
 
+@pytest.mark.case("F4")
 def test_an_engine_that_hangs_is_noticed_and_replaced(engined: Engined) -> None:
     expected = engined.pixels(**LONG)
     messages = engined.client.stream("GenerateText2ImageWS", images=1, **LONG)
@@ -140,8 +142,10 @@ def test_an_engine_that_hangs_is_noticed_and_replaced(engined: Engined) -> None:
     assert "did not answer any more" in engined.log.read_text(encoding="utf-8")
 
 
-def test_an_engine_that_is_told_to_end_comes_back(engined: Engined) -> None:
-    engined.engine().send_signal(signal.SIGTERM)
+@pytest.mark.case("F4")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
+def test_an_engine_that_is_told_to_end_comes_back(engined: Engined, number: int) -> None:
+    engined.engine().send_signal(number)
     assert engined.pixels()
 
 
@@ -197,6 +201,7 @@ def _safetensors(header: dict[str, Any], size: int) -> bytes:
     return len(text).to_bytes(8, "little") + text + bytes(size)
 
 
+@pytest.mark.case("F11")
 def test_broken_model_files_are_a_sentence_each(engined: Engined) -> None:
     expected = engined.pixels()
     pid = engined.engine().pid
@@ -215,12 +220,14 @@ def test_broken_model_files_are_a_sentence_each(engined: Engined) -> None:
     assert engined.pixels() == expected
 
 
+@pytest.mark.case("F6")
 def test_a_picture_that_does_not_fit_is_a_sentence(engined: Engined) -> None:
     assert "too large" in engined.refusal(width=16384, height=16384)
     assert engined.pixels()
 
 
 @pytest.mark.skipif(not hasattr(psutil.Process, "rlimit"), reason="no limits of other processes here")
+@pytest.mark.case("F6")
 def test_an_engine_without_memory_says_so(engined: Engined) -> None:
     engine = engined.engine()
     expected = engined.pixels()
@@ -232,6 +239,7 @@ def test_an_engine_without_memory_says_so(engined: Engined) -> None:
     assert engined.pixels() == expected
 
 
+@pytest.mark.case("F23")
 def test_a_model_file_that_goes_away_or_changes_while_loaded(engined: Engined) -> None:
     good = engined.tiny.read_bytes()
     expected = engined.pixels()
@@ -252,8 +260,9 @@ def test_a_model_file_that_goes_away_or_changes_while_loaded(engined: Engined) -
     assert engined.pixels() == expected
 
 
+@pytest.mark.case("F5")
 def test_no_engine_outlives_its_server(engined: Engined) -> None:
-    """The last one: the server is gone afterwards."""
+    """The last one: the server is gone afterwards. An engine that is stopped just then ends when it goes on."""
     messages = engined.client.stream("GenerateText2ImageWS", images=1, **LONG)
     middle_of(messages)
     engine = engined.engine()
@@ -265,4 +274,13 @@ def test_no_engine_outlives_its_server(engined: Engined) -> None:
     engined.server.wait_until_up()
     states = wait_until_done(engined, seconds=PATIENCE)
     assert not states.keys() & {"pending", "running"}
-    assert "Traceback" not in engined.log.read_text(encoding="utf-8")
+    check(engined, engined.server.base)
+    check_log(engined.log)
+    engine = next(
+        child for child in psutil.Process(engined.server.child.pid).children() if "swarm.engine" in child.cmdline()
+    )
+    engine.suspend()
+    engined.server.kill()
+    engine.resume()
+    _, alive = psutil.wait_procs([engine], timeout=10)
+    assert not alive

@@ -6,10 +6,9 @@ import io
 import json
 import os
 import random
-import sqlite3
 import threading
 import time
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from PIL import Image
 from websockets.exceptions import ConnectionClosed
 
 from tests.conftest import World
+from tests.faults.ledger import check, check_log, ledger, pictures, wait_until_done
 from tests.support.client import SwarmClient
 from tests.support.server import ServerProcess, free_port
 
@@ -47,25 +47,6 @@ class Watcher(threading.Thread):
                     self.announced.append(message["image"])
 
 
-def ledger(world: World) -> dict[str, int]:
-    with closing(sqlite3.connect(world.data / "swarm.db")) as database:
-        return dict(database.execute("SELECT state, COUNT(*) FROM jobs GROUP BY state"))
-
-
-def pictures(world: World) -> list[Path]:
-    return sorted(path for path in world.outputs.rglob("*") if path.is_file())
-
-
-def wait_until_done(world: World, seconds: float = 30.0) -> dict[str, int]:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        states = ledger(world)
-        if not states.get("pending") and not states.get("running"):
-            return states
-        time.sleep(0.05)
-    raise AssertionError(f"Jobs are still open after {seconds} seconds: {ledger(world)}")
-
-
 def metadata(path: Path) -> dict[str, Any]:
     with Image.open(io.BytesIO(path.read_bytes())) as picture:
         picture.load()
@@ -74,6 +55,8 @@ def metadata(path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.case("F1")
+@pytest.mark.case("F2")
 def test_a_killed_server_keeps_its_promises(world: World, tmp_path: Path) -> None:
     rng = random.Random(20)
     world.backends(StepMilliseconds=8, MaxUsages=2)
@@ -107,5 +90,7 @@ def test_a_killed_server_keeps_its_promises(world: World, tmp_path: Path) -> Non
             with SwarmClient(server.base) as client:
                 listed = client.post("ListImages", path="", depth=5)["files"]
                 assert len(listed) == len(pictures(world))
+            check(world, server.base)
         finally:
             assert server.stop() == 0
+    check_log(tmp_path / "server.log")

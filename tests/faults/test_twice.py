@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from swarm.base.database import Database
 from swarm.outputs.places import Places
 
 
+@pytest.mark.case("F1")
 def test_pictures_on_disk_are_known_and_other_notes_forgotten(tmp_path: Path) -> None:
     database = Database(tmp_path / "index.db", durable=False)
     places = Places(database, lambda: 1000.0)

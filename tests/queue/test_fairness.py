@@ -18,6 +18,7 @@ def test_device_time_fades_by_half_in_a_half_life() -> None:
     assert share.with_more(1.0, 100.0, half_life=100.0) == Share(seconds=5.0, at=100.0)
 
 
+@pytest.mark.case("F19")
 def test_a_clock_that_goes_back_changes_nothing() -> None:
     assert Share(seconds=8.0, at=1000.0).recent(0.0) == 8.0
 

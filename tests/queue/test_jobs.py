@@ -45,6 +45,11 @@ def new(name: str, *, user: str = "ann", session: str = "s", index: int = 0, bod
     return NewJob(id=name, session_id=session, user_id=user, request_id="1001", index=index, body=body)
 
 
+def reclaimed(store: JobStore) -> list[str]:
+    """The jobs that are to be made after a restart."""
+    return [row.id for backlog in store.reclaim() for row in store.promised(backlog, after=0, limit=100)]
+
+
 def counts(store: JobStore) -> dict[str, int]:
     """The states that hold any job."""
     return {state.value: count for state, count in store.ledger().items() if count}
@@ -89,7 +94,7 @@ def test_after_a_kill_everything_promised_comes_back_in_order(tmp_path: Path, cl
     first.start("b", 60)
     first.finish("c", "c.png")
     again = JobStore(Database(tmp_path / "k.db", durable=True), clock)  # the first was never closed
-    rows = again.reclaim()
+    rows = again.promised(again.reclaim()[0], after=0, limit=10)
     assert [(row.id, row.attempt, row.state, row.body) for row in rows] == [
         ("a", 0, JobState.PENDING, b"same"),
         ("b", 1, JobState.PENDING, b"same"),
@@ -114,9 +119,9 @@ def test_a_job_that_takes_the_server_down_three_times_is_given_up(store: JobStor
     store.accept([new("bad"), new("good")])
     for _ in range(MAX_ATTEMPTS - 1):
         store.start("bad", 60)
-        assert [row.id for row in store.reclaim()] == ["bad", "good"]
+        assert reclaimed(store) == ["bad", "good"]
     store.start("bad", 60)
-    assert [row.id for row in store.reclaim()] == ["good"]
+    assert reclaimed(store) == ["good"]
     assert counts(store) == {"failed": 1, "pending": 1}
 
 

@@ -105,8 +105,12 @@ class Ledger(RuleBasedStateMachine):
     def kill_and_start_again(self) -> None:
         self.open()  # the old connections are simply abandoned
         running = {name for name, state in self.state.items() if state is JobState.RUNNING}
-        found = [row.id for row in self.store.reclaim()]
-        assert found == sorted(found, key=lambda name: int(name.removeprefix("job")))
+        found: list[str] = []
+        for backlog in self.store.reclaim():
+            of_user = [row.id for row in self.store.promised(backlog, after=0, limit=10_000)]
+            assert of_user == sorted(of_user, key=lambda name: int(name.removeprefix("job")))
+            assert len(of_user) == sum(backlog.sessions.values())
+            found += of_user
         waiting = {name for name, state in self.state.items() if state is JobState.PENDING}
         assert waiting <= set(found)
         self.back(set(found) - waiting, running)

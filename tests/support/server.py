@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,8 @@ import httpx2
 import uvicorn
 
 from swarm.app import build_app
+from swarm.serve import uvicorn_settings
+from swarm.settings.file import load_settings
 from swarm.settings.options import LaunchOptions
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -59,12 +61,7 @@ def server_in_thread(options: LaunchOptions) -> Iterator[str]:
         build_app(options),
         host="127.0.0.1",
         port=options.port,
-        log_level="warning",
-        ws="websockets-sansio",
-        ws_per_message_deflate=False,
-        ws_max_size=64 * 1024 * 1024,
-        lifespan="on",
-        proxy_headers=False,
+        **uvicorn_settings(load_settings(options.settings_file)),
     )
     server = ThreadServer(config)
     thread = threading.Thread(target=server.run, name="test-server", daemon=True)
@@ -84,12 +81,21 @@ def server_in_thread(options: LaunchOptions) -> Iterator[str]:
 class ServerProcess:
     """`python -m swarm` as a child, to be stopped kindly or killed."""
 
-    def __init__(self, folder: Path, port: int, *, log: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        *,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        program: Sequence[str] = ("-m", "swarm"),
+    ) -> None:
+        """`program`: what Python is given before the flags."""
         self.base = f"http://127.0.0.1:{port}"
         self._log = log.open("ab")
         self.child = subprocess.Popen(
             [
-                *(sys.executable, "-m", "swarm", "--host", "127.0.0.1", "--port", str(port), "--launch_mode", "none"),
+                *(sys.executable, *program, "--host", "127.0.0.1", "--port", str(port), "--launch_mode", "none"),
                 *("--data_dir", str(folder / "Data"), "--models_dir", str(folder / "Models")),
                 *("--output_dir", str(folder / "Output")),
             ],

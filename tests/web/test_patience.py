@@ -22,7 +22,7 @@ from swarm.api.route import SocketGone
 from swarm.api.stream import JsonSocket
 from swarm.patience import PatientProtocol
 from swarm.serve import uvicorn_settings
-from swarm.settings.server import NetworkSettings
+from swarm.settings.server import ServerSettings
 from tests.conftest import Serve
 from tests.support.server import ThreadServer, free_port
 
@@ -55,7 +55,7 @@ async def flood(websocket: WebSocket) -> None:
 def served() -> Iterator[int]:
     port = free_port()
     app = Starlette(routes=[Route("/", size_of_body, methods=["POST"]), WebSocketRoute("/flood", flood)])
-    settings = {**uvicorn_settings(NetworkSettings()), "http": Hasty, "lifespan": "off"}
+    settings = {**uvicorn_settings(ServerSettings()), "http": Hasty, "lifespan": "off"}
     server = ThreadServer(uvicorn.Config(app, host="127.0.0.1", port=port, **settings))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -88,6 +88,7 @@ def everything(connection: socket.socket) -> bytes:
     return heard
 
 
+@pytest.mark.case("T73")
 @pytest.mark.parametrize("head", [b"", b"POST / HTT", b"POST / HTTP/1.1\r\nHost: x\r\nX-Slow: "])
 def test_a_head_that_does_not_come_is_not_waited_for(port: int, head: bytes) -> None:
     with closing(connected(port)) as connection:
@@ -97,6 +98,7 @@ def test_a_head_that_does_not_come_is_not_waited_for(port: int, head: bytes) -> 
         assert time.monotonic() - began < 5
 
 
+@pytest.mark.case("T73")
 def test_drops_of_a_head_do_not_help_and_others_are_served(port: int) -> None:
     with ExitStack() as held:
         slow = [held.enter_context(closing(connected(port))) for _ in range(50)]
@@ -110,6 +112,7 @@ def test_drops_of_a_head_do_not_help_and_others_are_served(port: int) -> None:
         assert [everything(connection) for connection in slow] == [b""] * 50
 
 
+@pytest.mark.case("I12")
 def test_a_body_that_does_not_come_is_not_waited_for(port: int) -> None:
     with closing(connected(port)) as connection:
         connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nabc")
@@ -127,6 +130,7 @@ def test_a_slow_line_with_a_steady_flow_is_fine(port: int) -> None:
         assert everything(connection).endswith(b"8000")
 
 
+@pytest.mark.case("T72")
 def test_an_endless_head_is_cut(port: int) -> None:
     with closing(connected(port)) as connection:
         connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nX-Long: ")
@@ -146,6 +150,7 @@ def test_a_connection_may_go_on_after_an_answer(port: int) -> None:
             time.sleep(0.6)
 
 
+@pytest.mark.case("F17")
 def test_a_reader_that_does_not_read_is_dropped(port: int) -> None:
     gave_up.clear()
     with closing(connected(port)) as connection:

@@ -71,6 +71,8 @@ def test_pages_and_scripts_send_the_same_password_in_two_ways(owner: Owner) -> N
         assert login(owner.base, "alice", sent)[0] == {"success": "true"}
 
 
+@pytest.mark.case("T70")
+@pytest.mark.case("T61")
 def test_wrong_names_and_passwords_look_the_same_and_are_counted(owner: Owner) -> None:
     owner.invite("alice", "user").http.close()
     tries = [("alice", "not her password"), ("nobody", PASSWORD), ("local", PASSWORD), ("al", PASSWORD), ("bob", "x")]
@@ -84,6 +86,7 @@ def test_wrong_names_and_passwords_look_the_same_and_are_counted(owner: Owner) -
     assert forged[0] == {"error_id": "ratelimit"}
 
 
+@pytest.mark.case("T63")
 def test_logout_ends_the_login_and_its_sessions_and_no_other(owner: Owner, stack: ExitStack) -> None:
     alice = stack.enter_context(owner.invite("alice", "user"))
     other = stack.enter_context(owner.member("alice"))
@@ -142,6 +145,7 @@ def test_a_new_password_ends_every_other_login(owner: Owner, stack: ExitStack) -
     assert login(owner.base, "alice", "something new")[0] == {"success": "true"}
 
 
+@pytest.mark.case("T60")
 @pytest.mark.parametrize(
     ("rules", "name", "answer"),
     [

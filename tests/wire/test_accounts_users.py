@@ -53,6 +53,7 @@ def without(owner: Owner, name: str, permission: str) -> dict[str, Any]:
     return role(owner, name, permissions=",".join(kept))
 
 
+@pytest.mark.case("T62")
 @pytest.mark.parametrize(
     ("name", "password", "error"),
     [
@@ -155,6 +156,7 @@ def test_a_role_that_loses_a_permission_loses_it_at_once(owner: Owner, stack: Ex
     assert alice.post("CountTokens", text="a cat")["error"] == LACKS
 
 
+@pytest.mark.case("T64")
 def test_open_sockets_of_those_who_may_do_less_are_closed(owner: Owner, stack: ExitStack) -> None:
     alice = stack.enter_context(owner.invite("alice", "user"))
     socket = stack.enter_context(alice.socket("GenerateText2ImageWS"))
@@ -205,6 +207,7 @@ def test_models_of_the_lists_are_neither_seen_nor_used(owner: Owner, stack: Exit
     assert "images" in owner.generate(**{**SMALL, "model": "secret/plan"})
 
 
+@pytest.mark.case("T69")
 def test_nobody_climbs(owner: Owner, stack: ExitStack) -> None:
     """Who manages users or roles cannot give, take over or become more than they are."""
     assert owner.post("AdminAddRole", name="warden") == {"success": True}
@@ -258,6 +261,7 @@ def test_administrators_without_users_to_manage_cannot_decide_who_is_let_in(owne
     assert stranger.raw("GetNewSession", {}).json() == {"error": "Invalid or unauthorized."}
 
 
+@pytest.mark.case("T68")
 def test_another_users_things_are_out_of_reach(owner: Owner, world: World, stack: ExitStack) -> None:
     alice, bob = (stack.enter_context(owner.invite(name, "user")) for name in ("alice", "bob"))
     (url,) = alice.generate(**SMALL, overrideoutpathformat="mine")["images"]

@@ -84,6 +84,7 @@ def snapshot(folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.case("T01", "T02")
 @pytest.mark.parametrize(
     "prefix", ["/View/local/", "/View/", "/Output/", "/ViewSpecial/Stable-Diffusion/", "/css/", "/"]
 )
@@ -97,6 +98,7 @@ def test_no_path_leads_out_of_what_is_served(trap: SwarmClient, prefix: str) -> 
     assert len(trap.generate(**SMALL)["images"]) == 1
 
 
+@pytest.mark.case("T10")
 @pytest.mark.parametrize("route", ["DeleteImage", "ToggleImageStarred"])
 def test_routes_that_take_a_path_touch_nothing_outside(world: World, trap: SwarmClient, route: str) -> None:
     before = snapshot(world.folder)
@@ -110,6 +112,7 @@ def test_routes_that_take_a_path_touch_nothing_outside(world: World, trap: Swarm
     }
 
 
+@pytest.mark.case("T11")
 @pytest.mark.parametrize(
     "template", ["../../x", "/etc/x", "C:\\x", "..\\..\\x", "[model]/../../../x", ".hidden/x", "a\0b"]
 )
@@ -137,6 +140,7 @@ FOREIGN = [
 ]
 
 
+@pytest.mark.case("T40", "T41", "T43")
 @pytest.mark.parametrize("headers", FOREIGN)
 def test_pages_of_other_sites_are_refused(client: SwarmClient, headers: dict[str, str]) -> None:
     answer = client.http.post("/API/GetNewSession", json={}, headers=headers)
@@ -156,6 +160,7 @@ def test_a_page_of_our_own_may_call(client: SwarmClient) -> None:
 GARBAGE = ["", "not json", "[]", "null", '"x"', "{", '{"a":1,}', "\x00", "[" * 100_000]
 
 
+@pytest.mark.case("I2")
 @pytest.mark.parametrize("text", GARBAGE, ids=lambda text: repr(text[:12]))
 def test_a_socket_that_sends_garbage_is_told_and_closed(client: SwarmClient, text: str) -> None:
     with client.socket("GenerateText2ImageWS") as line:
@@ -170,6 +175,7 @@ def test_a_socket_that_sends_garbage_is_told_and_closed(client: SwarmClient, tex
     assert len(client.generate(**SMALL)["images"]) == 1
 
 
+@pytest.mark.case("I2")
 @pytest.mark.parametrize("text", [text for text in GARBAGE if text], ids=lambda text: repr(text[:12]))
 def test_a_post_that_is_no_json_object_is_told(client: SwarmClient, text: str) -> None:
     answer = client.http.post("/API/GetNewSession", content=text.encode(), headers={"Content-Type": "application/json"})

@@ -40,6 +40,7 @@ def test_switching_off_and_removing(owner: SwarmClient, extensions: Path, world:
         assert owner.post(route, extensionName="shiny") == {"error": "Unknown extension."}
 
 
+@pytest.mark.case("T29")
 def test_installing_is_switched_off_until_the_owner_wants_it(owner: SwarmClient, extensions: Path) -> None:
     assert owner.post("InstallExtension", extensionName="Grid Maker") == {"error": "Unknown extension."}
     refused = owner.post("InstallExtension", extensionName="https://github.com/someone/something")

@@ -119,6 +119,7 @@ def test_a_request_within_two_seconds_keeps_the_socket_open(client: SwarmClient)
     assert socket.close_code == 1000
 
 
+@pytest.mark.case("F16")
 def test_leaving_the_socket_does_not_stop_the_work(world: World, serve: Serve) -> None:
     world.backends(StepMilliseconds=30)
     client = serve()
@@ -211,6 +212,7 @@ def test_a_redirected_picture_is_made_after_all(client: SwarmClient) -> None:
     assert len(client.generate(**{**SMALL, "prompt": "fake-redirect"})["images"]) == 1
 
 
+@pytest.mark.case("F3")
 def test_a_job_that_takes_its_backend_down_is_given_up(world: World, serve: Serve) -> None:
     client = serve()
     answer = client.generate(**{**SMALL, "prompt": "fake-crash"})

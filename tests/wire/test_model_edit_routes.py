@@ -84,6 +84,7 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.case("T10")
 def test_no_name_leads_out_and_refusals_are_sentences(client: SwarmClient, world: World) -> None:
     (world.folder / "secret").write_text("secret")
     (world.folder / "secret.safetensors").write_text("secret")
@@ -160,6 +161,7 @@ def test_downloads_that_cannot_start(client: SwarmClient, body: dict[str, Any], 
     assert socket_frames(client, **body) == [answer]
 
 
+@pytest.mark.case("T30")
 @pytest.mark.parametrize(
     "url",
     [
@@ -183,11 +185,13 @@ def test_downloads_never_reach_inside(client: SwarmClient, world: World, url: st
     assert not list((world.models / "VAE").iterdir())
 
 
+@pytest.mark.case("T33")
 @pytest.mark.parametrize("url", ["http://a@127.0.0.1/", "http://huggingface.co@evil/", "http://x\r\ny/"])
 def test_odd_addresses(client: SwarmClient, url: str) -> None:
     assert socket_frames(client, url=url, type="VAE", name="a")[-1] == {"error": "Invalid URL."}
 
 
+@pytest.mark.case("T36")
 @pytest.mark.parametrize(
     "url",
     ["https://civitai.com.evil/", "http://civitai.com/", "https://civitai.red.evil/", "", "https://civitai.red@x/"],

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import World
-from tests.faults.test_kill import wait_until_done
+from tests.faults.ledger import wait_until_done
 from tests.support.client import SwarmClient
 from tests.support.server import ServerProcess, free_port, options_for, server_in_thread
 
@@ -53,6 +53,7 @@ def test_a_kind_stop_keeps_the_rest_for_the_next_start(world: World, tmp_path: P
     assert len(list(world.outputs.rglob("*.png"))) == 6
 
 
+@pytest.mark.case("F15")
 def test_a_second_server_on_the_same_folder_is_refused(world: World, tmp_path: Path) -> None:
     first = ServerProcess(world.folder, free_port(), log=tmp_path / "first.log")
     first.wait_until_up()

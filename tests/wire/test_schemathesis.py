@@ -107,6 +107,7 @@ def test_the_page_for_people_needs_nothing_from_elsewhere(session: SwarmClient) 
     assert all(f'id="{route.name}"' in answer.text for route in ROUTES.values())
 
 
+@pytest.mark.case("I1")
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["fits", "does-not-fit"])
 def test_no_fault_is_found(name: str, mode: GenerationMode, session: SwarmClient, document: Any) -> None:

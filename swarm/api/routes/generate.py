@@ -62,10 +62,13 @@ async def interrupt_all(call: Call, other_sessions: bool = False) -> JsonObject:
 async def get_current_status(call: Call) -> JsonObject:
     """The session's counters, the state of the backends, and the features they support.
 
-    `notices`: sentences that people should read, such as that a damaged database was replaced; mostly not there.
+    `notices`: sentences that people should read, such as that a damaged database was replaced or that
+    pictures cannot be saved; mostly not there.
     """
     status = call.state.generation.status(call.caller.id)
-    return {**status, "notices": list(call.state.upkeep.notices)} if call.state.upkeep.notices else status
+    trouble = call.state.outputs.trouble
+    notices = [*call.state.upkeep.notices, *([trouble] if trouble else [])]
+    return {**status, "notices": notices} if notices else status
 
 
 @route(

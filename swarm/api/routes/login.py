@@ -37,7 +37,7 @@ async def login(call: Call, username: str, password: str) -> JsonObject:
         return _failed("invalid_login")
     if len(name) not in _NAME_LENGTHS or len(password) not in _PASSWORD_LENGTHS:
         return _failed("invalid_login")
-    if not accounts.limits.count(call.counted, name):
+    if not accounts.limits.count(call.counted, name) or accounts.is_flooded:
         _log.warning("Too many logins: '%s' from %s.", name, call.address)
         return _failed("ratelimit")
     if not await to_thread_limited(accounts.hashers, lambda: accounts.passwords.matches(name, password)):
@@ -60,7 +60,7 @@ async def register_basic(call: Call, username: str, password: str) -> JsonObject
     rules = call.state.settings.user_authorization.registration
     if len(name) not in _NAME_LENGTHS or len(password) not in _PASSWORD_LENGTHS:
         return _failed("invalid_input")
-    if not accounts.limits.count(call.counted, name):
+    if not accounts.limits.count(call.counted, name) or accounts.is_flooded:
         return _failed("ratelimit")
     if not rules.allow_registration or not rules.simple_password_registration:
         return _failed("registration_failed")

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 import anyio
 
 from swarm.access.permissions import CONTROL_MODEL_REFRESH, FUNDAMENTAL_GENERATE_TAB_ACCESS
+from swarm.accounts.user import User
 from swarm.accounts.userdata import PARAM_EDITS
 from swarm.api.route import Call, route
 from swarm.api.shapes import ANY, Map, Shape
@@ -56,9 +57,12 @@ T2I_PARAMS: Shape = {
 @route("ListT2IParams", permission=FUNDAMENTAL_GENERATE_TAB_ACCESS, answers=T2I_PARAMS)
 async def list_t2i_params(call: Call) -> JsonObject:
     """Every parameter this user may set, their groups, and all models by set, with the classes of models known here."""
-    state, user = call.state, call.caller.user
+    return await to_thread(_all_params, call.state, call.caller.user)
+
+
+def _all_params(state: AppState, user: User) -> JsonObject:
+    """Every model's name, and once more for each parameter that takes one: a tenth of a second for 20,000 models."""
     params, groups = list_params(state.params, state.choices_for(user), user.permits)
-    edits = await to_thread(state.user_data.get, user.id, PARAM_EDITS)
     return {
         "list": params,
         "groups": groups,
@@ -69,7 +73,7 @@ async def list_t2i_params(call: Call) -> JsonObject:
         "model_compat_classes": wire_compat_classes(state.architectures.values()),
         "model_classes": wire_classes(state.architectures.values()),
         "wildcards": [name for name in state.wildcards.names() if user.permits_model(name)],
-        "param_edits": edits,
+        "param_edits": state.user_data.get(user.id, PARAM_EDITS),
     }
 
 

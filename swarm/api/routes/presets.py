@@ -18,6 +18,8 @@ from swarm.media.formats import thumbnail
 from swarm.params.request import refuse_deep, text_form
 
 _JPEG = "data:image/jpeg;base64,"
+_LONGEST_TITLE = 500
+_LONGEST_DESCRIPTION = 100_000
 
 
 def listed(preset: Preset, edit_id: int) -> JsonObject:
@@ -76,8 +78,10 @@ async def add_new_preset(
         params=_texts(call.body.get("param_map")),
         is_starred=is_starred,
     )
-    if not preset.title:
+    if not preset.title or len(preset.title) > _LONGEST_TITLE:
         return {"preset_fail": "Invalid or empty title."}
+    if len(description) > _LONGEST_DESCRIPTION:
+        return {"preset_fail": f"The description is too long: at most {_LONGEST_DESCRIPTION} letters."}
     if not is_edit and presets.find(user_id, preset.title) is not None:
         return {"preset_fail": "A preset with that title already exists."}
     if _is_forbidden(preview_image):

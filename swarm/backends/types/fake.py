@@ -32,6 +32,7 @@ class FakeSettings:
     load_milliseconds: int = setting(0, "How long loading a model takes.")
     start_milliseconds: int = setting(0, "How long starting takes.")
     max_usages: int = setting(4, "How many jobs it works on at once.")
+    preview_kilobytes: int = setting(0, "Previews are filled up to this size.")
     fail_start: str = setting("", "When not empty, starting fails with this sentence.")
     fail_load: str = setting("", "When not empty, loading any model fails with this sentence.")
     fail_with: str = setting("", "When not empty, every job fails with this sentence.")
@@ -90,7 +91,8 @@ class FakeBackend:
             if job.wants_previews:
                 for index, seed in enumerate(job.seeds):
                     small = gradient(seed, _PREVIEW_SIDE, _PREVIEW_SIDE, fraction)
-                    yield Preview(index=index, picture=as_png(small), overall=fraction, current=fraction)
+                    picture = as_png(small, filling=self._settings.preview_kilobytes * 1000)
+                    yield Preview(index=index, picture=picture, overall=fraction, current=fraction)
         for index, seed in enumerate(job.seeds):
             pixels = gradient(seed, job.input.get(WIDTH), job.input.get(HEIGHT))
             yield ImageDone(index=index, result=pixels, seconds=total * self._settings.step_milliseconds / 1000)
@@ -124,12 +126,13 @@ def gradient(seed: int, width: int, height: int, brightness: float = 1.0) -> Pix
     return Pixels(width=width, height=height, mode="RGB", data=b"".join(rows))
 
 
-def as_png(pixels: Pixels) -> Picture:
-    """RGB pixels as a PNG file, without a library."""
+def as_png(pixels: Pixels, *, filling: int = 0) -> Picture:
+    """RGB pixels as a PNG file, without a library. `filling`: bytes of a chunk that means nothing to anybody."""
     stride = pixels.width * 3
     lines = b"".join(b"\0" + pixels.data[y * stride : (y + 1) * stride] for y in range(pixels.height))
     header = struct.pack(">IIBBBBB", pixels.width, pixels.height, 8, 2, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines, 1)), (b"IEND", b""))
+    filled = ((b"fiLl", bytes(filling)),) if filling else ()
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines, 1)), *filled, (b"IEND", b""))
     data = b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
     )

@@ -44,7 +44,7 @@ class LocalSettings:
         False, "Run every picture alone. Slower; pictures are then the same to the last bit, whatever else is running."
     )
     hang_seconds: int = setting(
-        30,
+        25,
         "How long the engine may give no sign of life before it is ended and started again. Long steps do not count.",
     )
     auto_restart: bool = setting(True, "Start the engine again when it has crashed.")

@@ -1,48 +1,24 @@
-"""LTX-Video from single files: transformer and VAE in one, T5-XXL beside it. The layouts of 0.9.0 and 0.9.1."""
+"""LTX-Video from single files: transformer and VAE in one, T5-XXL beside it. 0.9.0 to 0.9.8, 2B and 13B."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from diffusers import AutoencoderKLLTXVideo, FlowMatchEulerDiscreteScheduler, LTXPipeline, LTXVideoTransformer3DModel
-from diffusers.loaders.single_file_utils import (
-    convert_ltx_transformer_checkpoint_to_diffusers,
-    convert_ltx_vae_checkpoint_to_diffusers,
-)
+from diffusers import FlowMatchEulerDiscreteScheduler, LTXPipeline, LTXVideoTransformer3DModel
+from diffusers.loaders.single_file_utils import convert_ltx_transformer_checkpoint_to_diffusers
 
-from swarm.base.errors import BadInput
 from swarm.engine.checkpoint import Checkpoint
 from swarm.engine.components import Source
 from swarm.engine.encoders import t5
 from swarm.engine.loader import refuse_gaps
 from swarm.engine.shapes import count
 from swarm.engine.tokenizer import t5_tokenizer
+from swarm.engine.whole.ltx_vae import ltx_vae
 from swarm.engine.whole.single import Single, converted, denoiser_prefix
 
 _MARKER = "patchify_proj.weight"
 _HEADS = 32
-_LAST = "encoder.conv_out.conv.weight"
-_TIMED = "decoder.last_time_embedder.timestep_embedder.linear_1.weight"
-_LATER_ENCODER = 2048
-_FIRST_VAE: Mapping[str, Any] = {
-    "block_out_channels": (128, 256, 512, 512),
-    "decoder_block_out_channels": (128, 256, 512, 512),
-    "layers_per_block": (4, 3, 3, 3, 4),
-    "decoder_layers_per_block": (4, 3, 3, 3, 4),
-    "spatio_temporal_scaling": (True, True, True, False),
-    "decoder_spatio_temporal_scaling": (True, True, True, False),
-}
-_SECOND_VAE: Mapping[str, Any] = {
-    **_FIRST_VAE,
-    "decoder_block_out_channels": (256, 512, 1024),
-    "decoder_layers_per_block": (5, 6, 7, 8),
-    "decoder_spatio_temporal_scaling": (True, True, True),
-    "decoder_inject_noise": (False, True, True, True),
-    "upsample_residual": (True, True, True),
-    "upsample_factor": (2, 2, 2),
-    "timestep_conditioning": True,
-}
 _NOISE = {
     "use_dynamic_shifting": True,
     "base_shift": 0.95,
@@ -70,7 +46,7 @@ def load_ltx(single: Single) -> Any:
     )
     return LTXPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(**_NOISE),
-        vae=_vae(file, single),
+        vae=ltx_vae(file, single),
         text_encoder=_text_encoder(single),
         tokenizer=t5_tokenizer(),
         transformer=transformer,
@@ -89,28 +65,6 @@ def transformer_config(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
         "num_layers": count(shapes, r"transformer_blocks\.(\d+)\."),
         "caption_channels": shapes["caption_projection.linear_1.weight"][1],
     }
-
-
-def _vae(file: Checkpoint, single: Single) -> Any:
-    """From the model's own file, else from the one beside it."""
-    if not file.below("vae."):
-        file = Checkpoint(single.part("vae", "VAE", "ltx_video_vae.safetensors").path)
-    prefix = "vae." if file.below("vae.") else ""
-    shapes = file.below(prefix)
-    if _LAST not in shapes or shapes[_LAST][1] == _LATER_ENCODER:
-        raise BadInput(
-            f"The VAE in '{file.path.name}' is of a later LTX-Video than this server reads from single files. "
-            "Use the model as a diffusers folder."
-        )
-    facts = _SECOND_VAE if _TIMED in shapes else _FIRST_VAE
-    latents = {"latent_channels": shapes["per_channel_statistics.mean-of-means"][0]}
-    config = {**facts, **latents, **file.config().get("vae", {})}
-
-    def convert(tensors: dict[str, Any]) -> dict[str, Any]:
-        found: dict[str, Any] = convert_ltx_vae_checkpoint_to_diffusers({f"vae.{k}": v for k, v in tensors.items()})
-        return found
-
-    return converted(AutoencoderKLLTXVideo, config, file, prefix, convert, single.dtype)
 
 
 def _text_encoder(single: Single) -> Any:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from swarm.base.errors import BadInput
 from swarm.prompt.lexer import TagUse
 from swarm.prompt.numbers import read_number
 from swarm.prompt.tag import LoraTag, Phase, TagContext, prompt_tag
+
+MOST_LORAS = 1000
+"""How many tags of a prompt may apply one."""
 
 
 @prompt_tag("lora", phase=Phase.POST)
@@ -25,6 +29,8 @@ def lora(tag: TagUse, context: TagContext) -> str | None:
     if None in weights:
         context.warn(f"Lora '{name}' has an invalid weight (not a number) and will be ignored.")
         return None
+    if len(context.loras) >= MOST_LORAS:
+        raise BadInput(f"A prompt can apply at most {MOST_LORAS} LoRAs.")
     weight, text_weight = (*weights, None, None)[:2]
     context.loras.append(LoraTag(found, 1.0 if weight is None else weight, text_weight, context.section))
     return ""
