@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from swarm.base.errors import BadInput
 from swarm.engine.checkpoint import Checkpoint
-from swarm.engine.components import Row, kind_of
+from swarm.engine.components import Row, Source, kind_of
 from swarm.engine.device import Device
+from swarm.engine.encoders import from_folder
 from swarm.engine.loader import built, fill
 from swarm.engine.renaming import DENOISER_PREFIXES, Renaming, expected_shapes
+from swarm.engine.shapes import Shapes
 
 CELLS_PER_PATCH = 4
 _WIDE_MAPS = 2
@@ -42,10 +44,36 @@ def filled(
     return module
 
 
+def transformer_of(
+    source: Source,
+    kind: Any,
+    markers: tuple[str, ...],
+    config: Callable[[Shapes], Mapping[str, Any]],
+    names: Callable[[Shapes], Renaming],
+    dtype: torch.dtype,
+) -> Any:
+    """A family's transformer, of diffusers' class `kind`: from its folder, else from a file in any of its layouts.
+
+    `markers`: tensors that only this family's transformer has. `config`, `names`: by the shapes below the prefix that
+    they are found under. Raises BadInput.
+    """
+    if source.folder is not None:
+        return from_folder(kind, source.folder / "transformer", dtype)
+    assert source.checkpoint is not None
+    prefix = denoiser_prefix(source.checkpoint, markers)
+    shapes = source.checkpoint.below(prefix)
+    return filled(kind, config(shapes), source.checkpoint, prefix, names(shapes), dtype)
+
+
 def row_width(transformer: Any) -> int:
-    """The width of a row's largest map, reckoned per latent cell: a patch of four cells is one token."""
+    """The width of a row's largest map, of transformers that say how many heads of which size they have."""
     config = transformer.config
-    return int(config.num_attention_heads * config.attention_head_dim) * _WIDE_MAPS // CELLS_PER_PATCH
+    return token_width(int(config.num_attention_heads * config.attention_head_dim))
+
+
+def token_width(width: int) -> int:
+    """The width of a row's largest map, reckoned per latent cell: a patch of four cells is one token of `width`."""
+    return width * _WIDE_MAPS // CELLS_PER_PATCH
 
 
 def any_lengths(rows: Sequence[Row]) -> list[list[int]]:

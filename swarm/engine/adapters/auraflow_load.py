@@ -11,8 +11,7 @@ import torch
 from diffusers import AuraFlowTransformer2DModel
 
 from swarm.engine.components import Parts, Source, TextOptions
-from swarm.engine.denoisers import denoiser_prefix, filled, wide
-from swarm.engine.encoders import from_folder
+from swarm.engine.denoisers import transformer_of, wide
 from swarm.engine.flux_names import Entry, either
 from swarm.engine.image_vae import find_vae
 from swarm.engine.language_models import widths_fit
@@ -86,13 +85,14 @@ def load(source: Source) -> Parts:
 
 
 def _transformer(source: Source, dtype: torch.dtype) -> Any:
-    if source.folder is not None:
-        return from_folder(AuraFlowTransformer2DModel, source.folder / "transformer", dtype)
-    assert source.checkpoint is not None
-    prefix = denoiser_prefix(source.checkpoint, _MARKERS)
-    shapes = source.checkpoint.below(prefix)
-    names = auraflow_names(*layer_counts(shapes))
-    return filled(AuraFlowTransformer2DModel, auraflow_config(shapes), source.checkpoint, prefix, names, dtype)
+    return transformer_of(
+        source,
+        AuraFlowTransformer2DModel,
+        _MARKERS,
+        auraflow_config,
+        lambda shapes: auraflow_names(*layer_counts(shapes)),
+        dtype,
+    )
 
 
 def layer_counts(shapes: Shapes) -> tuple[int, int]:

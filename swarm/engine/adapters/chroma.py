@@ -14,12 +14,13 @@ from swarm.architectures.companions import TEXT_ENCODERS
 from swarm.engine.adapters.flux import FluxDenoiser, inpaint_channels
 from swarm.engine.adapters.flux_load import T5
 from swarm.engine.components import Adapter, Components, Parts, Row, Source, TextOptions, kind_of
-from swarm.engine.denoisers import denoiser_prefix, filled, row_width, wide
+from swarm.engine.denoisers import row_width, transformer_of, wide
 from swarm.engine.device import Device
 from swarm.engine.encoders import from_folder, lacking, t5
 from swarm.engine.flux_names import block_counts, chroma_config, chroma_names
 from swarm.engine.image_vae import find_vae
-from swarm.engine.shapes import count
+from swarm.engine.renaming import Renaming
+from swarm.engine.shapes import Shapes, count
 from swarm.engine.text import Remembering
 from swarm.engine.text_t5 import T5Encoder
 from swarm.engine.tokenizer import t5_tokenizer
@@ -103,13 +104,18 @@ def load(source: Source) -> Parts:
 
 
 def _transformer(source: Source, dtype: torch.dtype) -> Any:
-    if source.folder is not None:
-        return from_folder(ChromaTransformer2DModel, source.folder / "transformer", dtype)
-    assert source.checkpoint is not None
-    prefix = denoiser_prefix(source.checkpoint, _MARKERS)
-    shapes = source.checkpoint.below(prefix)
-    names = chroma_names(*block_counts(shapes), count(shapes, r"distilled_guidance_layer\.layers\.(\d+)\."))
-    return filled(ChromaTransformer2DModel, chroma_config(shapes), source.checkpoint, prefix, names, dtype)
+    return transformer_of(
+        source,
+        ChromaTransformer2DModel,
+        _MARKERS,
+        chroma_config,
+        _names,
+        dtype,
+    )
+
+
+def _names(shapes: Shapes) -> Renaming:
+    return chroma_names(*block_counts(shapes), count(shapes, r"distilled_guidance_layer\.layers\.(\d+)\."))
 
 
 def lora_keys(key: str, network: Any) -> tuple[str, ...]:

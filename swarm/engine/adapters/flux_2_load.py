@@ -13,7 +13,7 @@ from transformers import Mistral3ForConditionalGeneration, Qwen3ForCausalLM
 
 from swarm.architectures.companions import TEXT_ENCODERS
 from swarm.engine.components import Parts, Source, TextOptions
-from swarm.engine.denoisers import denoiser_prefix, filled, wide
+from swarm.engine.denoisers import transformer_of, wide
 from swarm.engine.encoders import from_folder, lacking
 from swarm.engine.flux_2_names import MARKERS, flux_2_config, flux_2_names
 from swarm.engine.flux_2_vae import find_flux_2_vae
@@ -101,13 +101,14 @@ def _tokenizer(reader: Reader) -> Any:
 
 
 def _transformer(source: Source, dtype: torch.dtype) -> Any:
-    if source.folder is not None:
-        return from_folder(Flux2Transformer2DModel, source.folder / "transformer", dtype)
-    assert source.checkpoint is not None
-    prefix = denoiser_prefix(source.checkpoint, MARKERS)
-    shapes = source.checkpoint.below(prefix)
-    names = flux_2_names(*block_counts(shapes))
-    return filled(Flux2Transformer2DModel, flux_2_config(shapes), source.checkpoint, prefix, names, dtype)
+    return transformer_of(
+        source,
+        Flux2Transformer2DModel,
+        MARKERS,
+        flux_2_config,
+        lambda shapes: flux_2_names(*block_counts(shapes)),
+        dtype,
+    )
 
 
 def _language(source: Source, reader: Reader, dtype: torch.dtype) -> Any:

@@ -9,7 +9,7 @@ from transformers import CLIPTextModel, T5EncoderModel
 
 from swarm.architectures.companions import TEXT_ENCODERS
 from swarm.engine.components import Parts, Source, TextOptions
-from swarm.engine.denoisers import denoiser_prefix, filled, wide
+from swarm.engine.denoisers import transformer_of, wide
 from swarm.engine.encoders import clip_l, from_folder, lacking, t5
 from swarm.engine.flux_names import MARKERS, block_counts, flux_config, flux_names
 from swarm.engine.image_vae import find_vae
@@ -61,13 +61,14 @@ def load(source: Source) -> Parts:
 
 
 def _transformer(source: Source, dtype: Any) -> Any:
-    if source.folder is not None:
-        return from_folder(FluxTransformer2DModel, source.folder / "transformer", dtype)
-    assert source.checkpoint is not None
-    prefix = denoiser_prefix(source.checkpoint, MARKERS)
-    shapes = source.checkpoint.below(prefix)
-    names = flux_names(*block_counts(shapes))
-    return filled(FluxTransformer2DModel, flux_config(shapes), source.checkpoint, prefix, names, dtype)
+    return transformer_of(
+        source,
+        FluxTransformer2DModel,
+        MARKERS,
+        flux_config,
+        lambda shapes: flux_names(*block_counts(shapes)),
+        dtype,
+    )
 
 
 def _text_models(source: Source, dtype: Any) -> tuple[Any, Any]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from swarm.engine.adapters.lumina_2_load import PIPELINES, load, lumina_names
-from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes, kind_of
+from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes
+from swarm.engine.denoisers import any_lengths, filled_up, token_width
 from swarm.engine.device import Device
 from swarm.engine.packing import even
-
-_WIDE_MAPS, _CELLS_PER_PATCH = 2, 4
 
 
 class LuminaDenoiser:
@@ -23,15 +23,14 @@ class LuminaDenoiser:
         self._device = device
         embedder: Any = components.denoiser.x_embedder
         self._dtype: torch.dtype = embedder.weight.dtype
+        self._places = KnownPlaces(self._network.rope_embedder)
+        self._network.rope_embedder.forward = self._places
 
     def size_numbers(self, width: int, height: int, *, enhanced: bool) -> Sizes:
         return NO_SIZES
 
     def together(self, rows: Sequence[Row]) -> list[list[int]]:
-        calls: dict[object, list[int]] = {}
-        for position, row in enumerate(rows):
-            calls.setdefault(kind_of(row), []).append(position)
-        return list(calls.values())
+        return any_lengths(rows)
 
     def __call__(self, rows: Sequence[Row]) -> torch.Tensor:
         """The network's outputs for `rows` (same latent shape), in order: (n, C, h, w) float32.
@@ -40,25 +39,21 @@ class LuminaDenoiser:
         """
         place, dtype = self._device.place, self._dtype
         height, width = rows[0].x.shape[-2:]
-        lengths = [int(row.conditioning.tokens.shape[1]) for row in rows]
-        longest = max(lengths)
-        tokens = [
-            torch.nn.functional.pad(row.conditioning.tokens, (0, 0, 0, longest - length))
-            for row, length in zip(rows, lengths, strict=True)
-        ]
+        tokens, said = filled_up(rows)
+        if said is None:
+            said = torch.ones(tokens.shape[:2], dtype=torch.bool)
         answer = self._network(
             hidden_states=even(torch.cat([row.x for row in rows])).to(place, dtype),
             timestep=torch.tensor([1.0 - row.sigma for row in rows], device=place, dtype=torch.float32),
-            encoder_hidden_states=torch.cat(tokens).to(place, dtype),
-            encoder_attention_mask=torch.arange(longest, device=place) < torch.tensor(lengths, device=place)[:, None],
+            encoder_hidden_states=tokens.to(place, dtype),
+            encoder_attention_mask=said.to(place),
             return_dict=False,
         )[0]
         return -answer.float()[..., :height, :width]
 
 
 def row_width(network: Any) -> int:
-    """The width of a row's largest map, reckoned per latent cell: a patch of four cells is one token."""
-    return int(network.config.hidden_size) * _WIDE_MAPS // _CELLS_PER_PATCH
+    return token_width(int(network.config.hidden_size))
 
 
 def lora_keys(key: str, network: Any) -> tuple[str, ...]:

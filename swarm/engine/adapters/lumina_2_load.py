@@ -11,8 +11,7 @@ from diffusers import Lumina2Transformer2DModel
 from diffusers.models.transformers.transformer_lumina2 import Lumina2RotaryPosEmbed
 
 from swarm.engine.components import Parts, Source, TextOptions
-from swarm.engine.denoisers import denoiser_prefix, filled, wide
-from swarm.engine.encoders import from_folder
+from swarm.engine.denoisers import transformer_of, wide
 from swarm.engine.flux_names import Entry, either
 from swarm.engine.image_vae import find_vae
 from swarm.engine.language_models import widths_fit
@@ -71,13 +70,14 @@ def load(source: Source) -> Parts:
 
 
 def _transformer(source: Source, dtype: torch.dtype) -> Any:
-    if source.folder is not None:
-        return from_folder(Lumina2Transformer2DModel, source.folder / "transformer", dtype)
-    assert source.checkpoint is not None
-    prefix = denoiser_prefix(source.checkpoint, _MARKERS)
-    shapes = source.checkpoint.below(prefix)
-    names = lumina_names(*(count(shapes, rf"{stage}\.(\d+)\.") for stage in _STAGES))
-    return filled(Lumina2Transformer2DModel, lumina_config(shapes), source.checkpoint, prefix, names, dtype)
+    return transformer_of(
+        source,
+        Lumina2Transformer2DModel,
+        _MARKERS,
+        lumina_config,
+        lambda shapes: lumina_names(*(count(shapes, rf"{stage}\.(\d+)\.") for stage in _STAGES)),
+        dtype,
+    )
 
 
 @lru_cache(maxsize=16)

@@ -14,7 +14,7 @@ from transformers import T5EncoderModel
 from swarm.architectures.companions import TEXT_ENCODERS
 from swarm.engine.adapters.flux_load import T5
 from swarm.engine.components import Parts, Source, TextOptions
-from swarm.engine.denoisers import denoiser_prefix, filled, wide
+from swarm.engine.denoisers import transformer_of, wide
 from swarm.engine.encoders import from_folder, lacking, t5
 from swarm.engine.flux_names import Entry, either
 from swarm.engine.image_vae import find_vae
@@ -64,13 +64,14 @@ def load(source: Source) -> Parts:
 
 
 def _transformer(source: Source, dtype: torch.dtype) -> Any:
-    if source.folder is not None:
-        return from_folder(PixArtTransformer2DModel, source.folder / "transformer", dtype)
-    assert source.checkpoint is not None
-    prefix = denoiser_prefix(source.checkpoint, _MARKERS)
-    shapes = source.checkpoint.below(prefix)
-    names = pixart_names(count(shapes, r"(?:blocks|transformer_blocks)\.(\d+)\."))
-    return filled(PixArtTransformer2DModel, pixart_config(shapes), source.checkpoint, prefix, names, dtype)
+    return transformer_of(
+        source,
+        PixArtTransformer2DModel,
+        _MARKERS,
+        pixart_config,
+        lambda shapes: pixart_names(count(shapes, r"(?:blocks|transformer_blocks)\.(\d+)\.")),
+        dtype,
+    )
 
 
 @lru_cache(maxsize=16)

@@ -10,7 +10,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 
 from swarm.architectures.companions import TEXT_ENCODERS
 from swarm.engine.components import Parts, Source
-from swarm.engine.denoisers import denoiser_prefix, filled, wide
+from swarm.engine.denoisers import transformer_of, wide
 from swarm.engine.encoders import from_folder, lacking
 from swarm.engine.flux_names import either, rotary_axes
 from swarm.engine.language_models import QWEN_2_5_VL, find_language_model, language_model, widths_fit
@@ -50,13 +50,13 @@ def load(source: Source) -> Parts:
 
 
 def _transformer(source: Source, dtype: torch.dtype) -> Any:
-    if source.folder is not None:
-        return from_folder(QwenImageTransformer2DModel, source.folder / "transformer", dtype)
-    assert source.checkpoint is not None
-    prefix = denoiser_prefix(source.checkpoint, _MARKERS)
-    config = transformer_config(source.checkpoint.below(prefix))
-    config["zero_cond_t"] = config["zero_cond_t"] or _TIMESTEP_ZERO in source.checkpoint.shapes
-    return filled(QwenImageTransformer2DModel, config, source.checkpoint, prefix, NAMES, dtype)
+    known = source.checkpoint.shapes if source.checkpoint is not None else {}
+
+    def config(shapes: Shapes) -> dict[str, Any]:
+        found = transformer_config(shapes)
+        return {**found, "zero_cond_t": found["zero_cond_t"] or _TIMESTEP_ZERO in known}
+
+    return transformer_of(source, QwenImageTransformer2DModel, _MARKERS, config, lambda _shapes: NAMES, dtype)
 
 
 def transformer_config(shapes: Shapes) -> dict[str, Any]:

@@ -13,8 +13,7 @@ from diffusers import SanaTransformer2DModel
 from swarm.base.errors import BadInput
 from swarm.engine.components import Parts, Source, TextOptions
 from swarm.engine.deep_vae import find_deep_vae
-from swarm.engine.denoisers import denoiser_prefix, filled, wide
-from swarm.engine.encoders import from_folder
+from swarm.engine.denoisers import transformer_of, wide
 from swarm.engine.flux_names import Entry, either
 from swarm.engine.language_models import widths_fit
 from swarm.engine.renaming import Renaming
@@ -83,17 +82,21 @@ def load(source: Source) -> Parts:
 
 
 def _transformer(source: Source, dtype: torch.dtype) -> Any:
-    if source.folder is not None:
-        return from_folder(SanaTransformer2DModel, source.folder / "transformer", dtype)
-    assert source.checkpoint is not None
-    prefix = denoiser_prefix(source.checkpoint, _MARKERS)
-    shapes = source.checkpoint.below(prefix)
-    if "cfg_embedder.mlp.0.weight" in shapes or "time_embed.guidance_embedder.linear_1.weight" in shapes:
-        raise BadInput(
-            f"The model '{source.file.name}' is a Sana Sprint; Sana Sprint can only run from a diffusers folder."
-        )
-    names = sana_names(count(shapes, r"(?:blocks|transformer_blocks)\.(\d+)\."))
-    return filled(SanaTransformer2DModel, sana_config(shapes), source.checkpoint, prefix, names, dtype)
+    def config(shapes: Shapes) -> dict[str, Any]:
+        if "cfg_embedder.mlp.0.weight" in shapes or "time_embed.guidance_embedder.linear_1.weight" in shapes:
+            raise BadInput(
+                f"The model '{source.file.name}' is a Sana Sprint; Sana Sprint can only run from a diffusers folder."
+            )
+        return sana_config(shapes)
+
+    return transformer_of(
+        source,
+        SanaTransformer2DModel,
+        _MARKERS,
+        config,
+        lambda shapes: sana_names(count(shapes, r"(?:blocks|transformer_blocks)\.(\d+)\.")),
+        dtype,
+    )
 
 
 @lru_cache(maxsize=16)

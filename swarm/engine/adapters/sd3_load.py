@@ -11,7 +11,7 @@ from transformers import CLIPTextModelWithProjection, T5EncoderModel
 from swarm.architectures.companions import TEXT_ENCODERS
 from swarm.engine.adapters.flux_load import CLIP_L, T5
 from swarm.engine.components import Parts, Source, TextOptions
-from swarm.engine.denoisers import denoiser_prefix, filled, wide
+from swarm.engine.denoisers import transformer_of, wide
 from swarm.engine.encoders import clip_big, clip_l, from_folder, lacking, t5
 from swarm.engine.image_vae import find_vae
 from swarm.engine.sd3_names import MARKERS, sd3_config, sd3_names
@@ -81,13 +81,14 @@ def load(source: Source) -> Parts:
 
 
 def _transformer(source: Source, dtype: torch.dtype) -> Any:
-    if source.folder is not None:
-        return from_folder(SD3Transformer2DModel, source.folder / "transformer", dtype)
-    assert source.checkpoint is not None
-    prefix = denoiser_prefix(source.checkpoint, MARKERS)
-    shapes = source.checkpoint.below(prefix)
-    names = sd3_names(count(shapes, r"(?:joint_blocks|transformer_blocks)\.(\d+)\."))
-    return filled(SD3Transformer2DModel, sd3_config(shapes), source.checkpoint, prefix, names, dtype)
+    return transformer_of(
+        source,
+        SD3Transformer2DModel,
+        MARKERS,
+        sd3_config,
+        lambda shapes: sd3_names(count(shapes, r"(?:joint_blocks|transformer_blocks)\.(\d+)\.")),
+        dtype,
+    )
 
 
 def _text_models(source: Source, dtype: torch.dtype) -> tuple[Any, Any, Any]:

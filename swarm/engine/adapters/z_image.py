@@ -8,11 +8,10 @@ from typing import Any
 import torch
 
 from swarm.engine.adapters.z_image_load import PIPELINES, load, z_image_names
-from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes, kind_of
+from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes
+from swarm.engine.denoisers import any_lengths, token_width
 from swarm.engine.device import Device
 from swarm.engine.packing import even
-
-_WIDE_MAPS, _CELLS_PER_PATCH = 2, 4
 
 
 class ZImageDenoiser:
@@ -28,10 +27,7 @@ class ZImageDenoiser:
         return NO_SIZES
 
     def together(self, rows: Sequence[Row]) -> list[list[int]]:
-        calls: dict[object, list[int]] = {}
-        for position, row in enumerate(rows):
-            calls.setdefault(kind_of(row), []).append(position)
-        return list(calls.values())
+        return any_lengths(rows)
 
     def __call__(self, rows: Sequence[Row]) -> torch.Tensor:
         """The network's outputs for `rows` (same latent shape), in order: (n, C, h, w) float32.
@@ -51,8 +47,7 @@ class ZImageDenoiser:
 
 
 def row_width(network: Any) -> int:
-    """The width of a row's largest map, reckoned per latent cell: a patch of four cells is one token."""
-    return int(network.config.dim) * _WIDE_MAPS // _CELLS_PER_PATCH
+    return token_width(int(network.config.dim))
 
 
 def lora_keys(key: str, network: Any) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from transformers import Qwen3Model
 
 from swarm.architectures.companions import TEXT_ENCODERS
 from swarm.engine.components import Parts, Source, TextOptions
-from swarm.engine.denoisers import denoiser_prefix, filled, wide
+from swarm.engine.denoisers import transformer_of, wide
 from swarm.engine.encoders import from_folder, lacking
 from swarm.engine.flux_names import Entry, either
 from swarm.engine.image_vae import find_vae
@@ -72,13 +72,14 @@ def longest_prompt(places: int) -> int:
 
 
 def _transformer(source: Source, dtype: torch.dtype) -> Any:
-    if source.folder is not None:
-        return from_folder(ZImageTransformer2DModel, source.folder / "transformer", dtype)
-    assert source.checkpoint is not None
-    prefix = denoiser_prefix(source.checkpoint, _MARKERS)
-    shapes = source.checkpoint.below(prefix)
-    names = z_image_names(*(count(shapes, rf"{stage}\.(\d+)\.") for stage in _STAGES))
-    return filled(ZImageTransformer2DModel, z_image_config(shapes), source.checkpoint, prefix, names, dtype)
+    return transformer_of(
+        source,
+        ZImageTransformer2DModel,
+        _MARKERS,
+        z_image_config,
+        lambda shapes: z_image_names(*(count(shapes, rf"{stage}\.(\d+)\.") for stage in _STAGES)),
+        dtype,
+    )
 
 
 def _language(source: Source, dtype: torch.dtype) -> Any:
