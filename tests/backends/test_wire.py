@@ -90,6 +90,7 @@ def test_a_backend_object_has_the_documented_keys_in_order() -> None:
             "LoadMilliseconds": 0,
             "StartMilliseconds": 0,
             "MaxUsages": 4,
+            "PreviewKilobytes": 0,
             "FailStart": "",
             "FailLoad": "",
             "FailWith": "",
