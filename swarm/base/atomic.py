@@ -80,6 +80,14 @@ def leftovers(root: Path) -> Iterator[Path]:
         yield from (Path(folder) / name for name in names if is_leftover(name))
 
 
+def sweep(root: Path) -> int:
+    """Remove every unfinished file of earlier runs below `root`; how many there were. For the start."""
+    found = list(leftovers(root))
+    for path in found:
+        path.unlink(missing_ok=True)
+    return len(found)
+
+
 def make_folder(path: Path) -> None:
     """Create `path` and its parents, lasting. Raises OSError."""
     missing = []

@@ -27,6 +27,7 @@ def test_a_spoilt_settings_file_costs_no_settings(world: World, tmp_path: Path) 
     good = file.read_text(encoding="utf-8")
     bad = good + "\tthis is no setting\n"
     file.write_text(bad, encoding="utf-8")
+    (world.data / ".swarm-deadbeef-0.tmp").write_text("half of a settings file", encoding="utf-8")
     server = started(world, log)
     try:
         with SwarmClient(server.base) as client:
