@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from tools.starter_model.captions import caption
 from tools.starter_model.dataset import scene_at
+from tools.starter_model.model import Model
 from tools.starter_model.progress import Budget, load, pace, save, say
 from tools.starter_model.stage_latents import read_latents
-from tools.starter_model.stage_unet import Model, Noise, trained_model
+from tools.starter_model.stage_unet import Noise, trained_model
 from tools.starter_model.words import Words
 
 RANK = 8

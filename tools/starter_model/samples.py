@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,12 +11,10 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from tools.starter_model.architecture import LATENT, SCALING_FACTOR, SCHEDULER_CONFIG, TOKENS
+from tools.starter_model.model import Model
 from tools.starter_model.progress import Average
 from tools.starter_model.stage_vae import to_pixels
 from tools.starter_model.words import Words
-
-if TYPE_CHECKING:
-    from tools.starter_model.stage_unet import Model
 
 PROMPTS = (
     "a red house on a meadow by day, under the sun",
@@ -86,7 +83,7 @@ def sheet(pictures: Sequence[np.ndarray], columns: int) -> Image.Image:
 
 
 @torch.no_grad()
-def write_samples(folder: Path, model: "Model", average: Average, words: Words) -> None:
+def write_samples(folder: Path, model: Model, average: Average, words: Words) -> None:
     """Draw the fixed prompts with the averaged weights into `samples.jpg`."""
     from tools.starter_model.stage_vae import trained_vae
 

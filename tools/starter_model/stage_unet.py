@@ -7,14 +7,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from diffusers import DDPMScheduler, UNet2DConditionModel
-from diffusers.models.attention_processor import AttnProcessor
-from torch import Tensor, nn
-from transformers import CLIPTextModel
+from diffusers import DDPMScheduler
+from torch import Tensor
 
-from tools.starter_model.architecture import SCHEDULER_CONFIG, make_text_encoder, make_unet
+from tools.starter_model.architecture import SCHEDULER_CONFIG
 from tools.starter_model.captions import caption
 from tools.starter_model.dataset import scene_at
+from tools.starter_model.model import Model
 from tools.starter_model.progress import Average, Budget, load, pace, save, say
 from tools.starter_model.samples import write_samples
 from tools.starter_model.stage_latents import read_latents
@@ -24,22 +23,6 @@ PEAK = 5e-4
 BATCH = 32
 DROPPED = 0.1
 SAVE_EVERY = 300
-
-
-class Model(nn.Module):
-    """The two networks that train together, as one module for the optimiser and the average."""
-
-    def __init__(self, vocabulary: int) -> None:
-        """Fresh weights, and plain attention: on one core it is twice as fast as the fused kind."""
-        super().__init__()
-        self.unet: UNet2DConditionModel = make_unet()
-        self.text: CLIPTextModel = make_text_encoder(vocabulary)
-        self.unet.set_attn_processor(AttnProcessor())
-        self.text.set_attn_implementation("eager")
-
-    def forward(self, noisy: Tensor, moments: Tensor, tokens: Tensor) -> Tensor:
-        """The noise the model believes to see."""
-        return self.unet(noisy, moments, self.text(tokens).last_hidden_state).sample
 
 
 @dataclass(kw_only=True)
