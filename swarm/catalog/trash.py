@@ -1,7 +1,7 @@
 """Deleted model and wildcard files: moved aside together, with a note of where they came from.
 
-Each deletion is one folder of the trash: the files, and `origin.json` with the path each had. Nothing is ever removed
-from the trash by this program.
+Each deletion is one folder of the trash: the files, and `origin.json` with the path each had. Nothing leaves the trash
+unless somebody asks for it.
 """
 
 from __future__ import annotations
@@ -115,6 +115,15 @@ class Trash:
             shutil.move(here, origin)
         shutil.rmtree(place)
         return list(origins.values())
+
+    def remove(self, id: str) -> None:
+        """Delete for good. The note goes first: what is half deleted is not offered again. Raises NotFound, OSError."""
+        place = self._folder / id
+        if _ID.fullmatch(id) is None or not (place / _NOTE).is_file():
+            raise NotFound("There is nothing like that in the trash.")
+        (place / _NOTE).unlink()
+        shutil.rmtree(place)
+        logger.info("Deleted %s for good.", id)
 
     def _new_place(self) -> Path:
         moment = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y%m%d-%H%M%S")

@@ -1,4 +1,4 @@
-"""Deleted models and wildcard lists can be put back: ListTrash, RestoreFromTrash."""
+"""Deleted models and wildcard lists are put back or deleted for good: ListTrash, RestoreFromTrash, DeleteFromTrash."""
 
 from __future__ import annotations
 
@@ -40,6 +40,8 @@ def test_only_what_came_from_the_models_and_lists_can_be_restored(client: SwarmC
     assert client.post("ListTrash") == {"deleted": []}
     for id in ("20260101-000000-0", "20260101-000000-1", "../../etc", "", "x" * 5000):
         assert client.post("RestoreFromTrash", id=id) == GONE
+        assert client.post("DeleteFromTrash", id=id) == GONE
+    assert (place / "files" / "0").exists()
     assert not (world.data / "evil.txt").exists()
 
 
@@ -49,3 +51,14 @@ def test_nothing_is_restored_over_another_file(client: SwarmClient, world: World
     write_model(world.models / "Stable-Diffusion" / "tiny.safetensors")
     answer = client.post("RestoreFromTrash", id=deleted["id"])
     assert answer == {"error": "There is another file called 'tiny.safetensors' now; it cannot be restored over it."}
+
+
+def test_what_is_deleted_for_good_is_gone(client: SwarmClient, world: World) -> None:
+    client.post("EditWildcard", card="colors", options="red")
+    client.post("DeleteModel", modelName="tiny")
+    client.post("DeleteWildcard", card="colors")
+    for each in client.post("ListTrash")["deleted"]:
+        assert client.post("DeleteFromTrash", id=each["id"]) == {"success": True}
+        assert client.post("DeleteFromTrash", id=each["id"]) == GONE
+    assert client.post("ListTrash") == {"deleted": []}
+    assert list((world.data / "Trash").iterdir()) == []

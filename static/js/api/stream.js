@@ -38,7 +38,7 @@ export async function* generate(client, request, connect = (url) => new WebSocke
 }
 
 /** Every message of one socket, in order. Leaving the loop closes it; an abnormal close throws ConnectionLost. */
-async function* messages(socket, first) {
+export async function* messages(socket, first) {
   const waiting = []
   let closed = null
   let wake = () => {}

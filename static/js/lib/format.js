@@ -25,3 +25,11 @@ export function modelName(path) {
     .pop()
     .replace(/\.(safetensors|sft|gguf|ckpt)$/i, "")
 }
+
+/** 23622320128 -> "22 GiB", 1536 -> "1.5 KiB". */
+export function bytes(number) {
+  const units = ["bytes", "KiB", "MiB", "GiB", "TiB"]
+  const step = Math.min(units.length - 1, number > 0 ? Math.floor(Math.log2(number) / 10) : 0)
+  const value = number / 1024 ** step
+  return `${value < 10 && step > 0 ? value.toFixed(1).replace(/\.0$/, "") : Math.round(value)} ${units[step]}`
+}

@@ -3,6 +3,7 @@
 import { Client } from "../api/client.js"
 import { memory } from "../lib/storage.js"
 import { Connection } from "./connection.js"
+import { Downloads } from "./downloads.js"
 import { Generation } from "./generation.js"
 import { History } from "./history.js"
 import { Notices } from "./notices.js"
@@ -25,6 +26,7 @@ export const connection = new Connection({ client })
 export const params = new Params(settings)
 export const generation = new Generation({ client })
 export const history = new History({ client })
+export const downloads = new Downloads({ client })
 export const selection = new Selection()
 /** Has the page been loaded, and may this user do things? */
 export const page = new Store({ isLoaded: false, permissions: [] })

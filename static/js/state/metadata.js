@@ -4,7 +4,7 @@ import { modelName } from "../lib/format.js"
 import { defaultOf } from "./rules.js"
 
 const SHORT = ["model", "seed", "steps", "cfgscale", "sampler", "scheduler"]
-const PICTURES = new Set(["image", "image_list"])
+const PICTURES = new Set(["image", "image_list", "audio"])
 const PROMPTS = new Set(["prompt", "negativeprompt"])
 
 /** Whole numbers that a double cannot hold (long seeds) become text; what stands inside a string is left alone. */

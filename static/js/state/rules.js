@@ -9,7 +9,7 @@
  */
 
 const NUMERIC = new Set(["integer", "decimal"])
-const PICTURES = new Set(["image", "image_list"])
+const PICTURES = new Set(["image", "image_list", "audio"])
 const FIELD_KINDS = {
   integer: "number",
   decimal: "number",

@@ -1,4 +1,4 @@
-"""The trash: deleted models and wildcard lists, listed and put back. Ours, not SwarmUI's."""
+"""The trash: deleted models and wildcard lists, listed, put back, or deleted for good. Ours, not SwarmUI's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from swarm.api.shapes import SUCCESS
 from swarm.base.errors import NotFound
 from swarm.base.json import Json, JsonObject
 from swarm.base.tasks import to_thread
+from swarm.catalog.edit import ModelEditor
 from swarm.catalog.trash import Trashed
+from swarm.catalog.wildcards import WildcardStore
 from swarm.state import AppState
 
 
@@ -35,6 +37,13 @@ async def restore_from_trash(call: Call, id: str) -> JsonObject:
     return {"success": True}
 
 
+@route("DeleteFromTrash", permission=DELETE_MODELS, touches=True, answers=SUCCESS)
+async def delete_from_trash(call: Call, id: str) -> JsonObject:
+    """Delete for good what is in the trash: `{"success": true}`. `id`: as ListTrash tells it."""
+    await to_thread(_remove, call.state, call.caller.user, id)
+    return {"success": True}
+
+
 def _deleted(state: AppState, user: User) -> tuple[list[Trashed], list[Trashed]]:
     """Models and wildcard lists that this user may restore. Blocking."""
     models = [one for one in state.editor.deleted() if user.permits_model(_model_name(state, one))]
@@ -42,10 +51,9 @@ def _deleted(state: AppState, user: User) -> tuple[list[Trashed], list[Trashed]]
 
 
 def _model_name(state: AppState, trashed: Trashed) -> str:
-    """As the catalog had called it: the path below a set's folder."""
+    """As the catalog had called it."""
     [origin, *_] = trashed.origins
-    root = next(root for root in state.catalog.roots if origin.is_relative_to(root))
-    return "/".join(origin.relative_to(root).parts[1:])
+    return state.catalog.name_of(origin)
 
 
 def _object(trashed: Trashed) -> Json:
@@ -54,10 +62,19 @@ def _object(trashed: Trashed) -> Json:
 
 def _restore(state: AppState, user: User, id: str) -> None:
     """Blocking. Raises NotFound, BadInput."""
+    _place(state, user, id).restore(id)
+
+
+def _remove(state: AppState, user: User, id: str) -> None:
+    """Blocking. Raises NotFound, BadInput."""
+    _place(state, user, id).remove(id)
+
+
+def _place(state: AppState, user: User, id: str) -> ModelEditor | WildcardStore:
+    """Who looks after what this user may restore under this id. Raises NotFound."""
     models, lists = _deleted(state, user)
     if any(one.id == id for one in models):
-        state.editor.restore(id)
-    elif any(one.id == id for one in lists):
-        state.wildcards.restore(id)
-    else:
-        raise NotFound("There is nothing like that in the trash.")
+        return state.editor
+    if any(one.id == id for one in lists):
+        return state.wildcards
+    raise NotFound("There is nothing like that in the trash.")
