@@ -27,6 +27,7 @@ from swarm.backends.dispatch import Dispatcher
 from swarm.backends.idle import IdleMemory
 from swarm.backends.pool import BackendPool
 from swarm.backends.world import World
+from swarm.base.atomic import sweep
 from swarm.base.backup import is_copy_due, keep_copy
 from swarm.base.hooks import Hooks
 from swarm.base.logs import LogBuffer, show_level
@@ -55,6 +56,7 @@ from swarm.outputs.stars import Stars
 from swarm.settings.languages import Languages
 from swarm.settings.options import LaunchOptions
 from swarm.settings.server import ServerSettings, WebHookSettings
+from swarm.settings.sounds import Sounds
 from swarm.settings.word_lists import WordLists
 from swarm.starter import place_starter
 from swarm.state import AppState, Upkeep
@@ -180,6 +182,7 @@ def make_upkeep(options: LaunchOptions, stores: Stores, spine: Spine, logs: LogB
         webhooks=spine.webhooks,
         languages=Languages(options.data_dir / "Languages"),
         word_lists=WordLists(options.data_dir / "Autocompletions"),
+        sounds=Sounds(options.data_dir / "Audio"),
         notices=(*stores.notices, *([problem] if problem else [])),
         loop_watch=LoopWatch(),
     )
@@ -300,7 +303,8 @@ def _plan_the_end(state: AppState, leaving: Leaving) -> None:
 
 async def _after_the_start(state: AppState) -> None:
     """What nobody has to wait for: half-written files go, models that the start has only listed are looked into."""
-    swept = await to_thread(state.outputs.sweep)  # what this run writes has names of its own
+    # What this run writes has names of its own.
+    swept = await to_thread(state.outputs.sweep) + await to_thread(sweep, state.options.data_dir)
     if swept:
         logger.info("Removed %d half-written files of an earlier run.", swept)
     while await to_thread(state.catalog.read_more):

@@ -75,7 +75,7 @@ def _parser() -> _Parser:
     parser = _Parser(
         prog="swarm",
         description="An image-generation server that speaks SwarmUI's wire. Settings can be flags; flags win.",
-        epilog="Further: `swarm gen`, `swarm doctor`, `swarm backup`, `swarm restore`; each has a --help of its own. "
+        epilog="Further: `gen`, `doctor`, `backup` and `restore` in place of flags; each has a --help of its own. "
         "In the names of flags, - and _ are the same. Values follow after a blank or after =.",
         allow_abbrev=False,
     )

@@ -44,6 +44,7 @@ from swarm.settings.languages import Languages
 from swarm.settings.live import SettingsStore
 from swarm.settings.options import LaunchOptions
 from swarm.settings.server import ServerSettings
+from swarm.settings.sounds import Sounds
 from swarm.settings.word_lists import WordLists
 
 
@@ -59,6 +60,7 @@ class Upkeep:
     webhooks: Webhooks
     languages: Languages
     word_lists: WordLists
+    sounds: Sounds
     notices: tuple[str, ...]
     loop_watch: LoopWatch
 

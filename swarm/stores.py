@@ -13,6 +13,7 @@ from swarm.accounts.opening import open_accounts
 from swarm.base.backup import keep_copy, mend
 from swarm.base.database import Database
 from swarm.catalog.catalog import Catalog
+from swarm.catalog.sets import sets_with
 from swarm.catalog.trash import Trash
 from swarm.catalog.wildcards import WildcardStore
 from swarm.declarations import Declarations
@@ -24,6 +25,7 @@ from swarm.queue.jobs import JobStore
 from swarm.settings.file import keep_good, load_settings
 from swarm.settings.live import SettingsStore
 from swarm.settings.options import LaunchOptions
+from swarm.settings.server import PathSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +71,12 @@ class Stores:
     notices: tuple[str, ...] = ()
 
 
+def _catalog(options: LaunchOptions, known: Declarations, files: Files, paths: PathSettings) -> Catalog:
+    sets = sets_with(paths.model_folders)
+    home = paths.download_to_root_id
+    return Catalog(options.models_dirs, known.architectures, files.index, time.time, sets, home)
+
+
 def open_stores(options: LaunchOptions, known: Declarations, files: Files) -> Stores:
     """Blocking: reads settings and migrates databases."""
     settings = load_settings(options.settings_file)
@@ -89,7 +97,7 @@ def open_stores(options: LaunchOptions, known: Declarations, files: Files) -> St
         settings=settings_store,
         accounts=accounts,
         trash=trash,
-        catalog=Catalog(options.models_dirs, known.architectures, files.index, time.time),
+        catalog=_catalog(options, known, files, settings.paths),
         wildcards=WildcardStore(options.data_dir / settings.paths.wildcards_folder, trash),
         outputs=OutputStore(
             options.output_dir,

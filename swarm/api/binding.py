@@ -24,7 +24,7 @@ Long = NewType("Long", int)
 _INTEGER = re.compile(r"\s*([+-]?[0-9]{1,40})\s*", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?(?:[0-9][0-9,]*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,5})?", re.ASCII)
 _NAMED_DECIMALS = {"nan": "nan", "infinity": "inf", "-infinity": "-inf", "∞": "inf", "-∞": "-inf"}
-_LONGEST_WHOLE = 1e15
+_LONGEST_WHOLE = 1e16
 
 
 class BadHandler(SwarmError):
@@ -43,8 +43,14 @@ def as_text(value: Json) -> str:
         case int():
             return str(value)
         case float():
-            return str(int(value)) if value.is_integer() and abs(value) < _LONGEST_WHOLE else repr(value)
+            return _decimal_text(value)
     return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+
+
+def _decimal_text(value: float) -> str:
+    """`5`, `0.5`, and `1E+20` or `1E-07` for those too large or small to be written out."""
+    written_out = value.is_integer() and abs(value) < _LONGEST_WHOLE
+    return str(int(value)) if written_out else repr(value).upper()
 
 
 def _integer(bits: int) -> Callable[[Json], int]:

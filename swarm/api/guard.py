@@ -116,6 +116,7 @@ class _Seen:
 
     host: str
     origin: str | None
+    referer: str | None
     site: bytes | None
     mode: bytes | None
     destination: bytes | None
@@ -136,6 +137,7 @@ class _Seen:
         return _Seen(
             host=hosts[0].decode("latin-1"),
             origin=_text(found.get(b"origin")),
+            referer=_text(found.get(b"referer")),
             site=found.get(b"sec-fetch-site"),
             mode=found.get(b"sec-fetch-mode"),
             destination=found.get(b"sec-fetch-dest"),
@@ -164,7 +166,9 @@ def _is_foreign(scope: Scope, seen: _Seen, network: NetworkSettings) -> bool:
         return False
     is_call = scope["type"] == "websocket" or scope["path"][:4].lower() == "/api"
     follows_link = seen.mode == b"navigate" and seen.destination in (b"document", None)
-    return is_call or scope["method"] not in _SAFE_METHODS or not follows_link
+    # Plain <img> and <video> of a page that is allowed carry no Origin; a page cannot write another's Referer.
+    is_shown_there = bool(trusted) and f"{seen.referer}/".startswith(f"{trusted}/")
+    return is_call or scope["method"] not in _SAFE_METHODS or not (follows_link or is_shown_there)
 
 
 def _is_authorized(scope: Scope, seen: _Seen, network: NetworkSettings) -> bool:

@@ -268,7 +268,8 @@ class EngineProcess:
                 *lines, rest = (rest + text).split("\n")
                 for line in filter(None, map(str.rstrip, lines)):
                     self._last_words.append(line)
-                    logger.info("engine %s: %s", self.pid, line)
+                    level, words = _level_of(line)
+                    logger.log(level, "engine %s: %s", self.pid, words)
 
     async def _keep_watch(self, tasks: TaskGroup) -> None:
         """Ping it; kill it when it does not answer, or when its main loop stands still with work to do."""
@@ -312,3 +313,10 @@ def _failure(answer: JobFailed) -> SwarmError:
     """The error a failed job raises here."""
     kinds = {"bad_input": BadInput, "refused": Refused}
     return kinds[answer.kind](answer.sentence) if answer.kind in kinds else BackendError(answer.sentence)
+
+
+def _level_of(line: str) -> tuple[int, str]:
+    """How important a line of the engine's log is, and what it says; lines without a level are information."""
+    level, _, words = line.partition(" ")
+    known = logging.getLevelNamesMapping().get(level)
+    return (logging.INFO, line) if known is None else (known, words)

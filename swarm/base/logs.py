@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import threading
@@ -11,8 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
-
-from swarm.base.json import Json, dumps
 
 VERBOSE = 5
 INIT = 25
@@ -140,7 +139,7 @@ class JsonLine(logging.Formatter):
     """A line as one JSON object: `time` (UTC), `level`, `logger`, `message`, and `trace` where an error has one."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Json] = {
+        line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": level_name(record.levelno),
             "logger": record.name,
@@ -148,7 +147,7 @@ class JsonLine(logging.Formatter):
         }
         if record.exc_info and record.exc_info[0] is not None:
             line["trace"] = redacted(self.formatException(record.exc_info))
-        return dumps(line).decode()
+        return json.dumps(line, ensure_ascii=False, separators=(",", ":"))
 
 
 def set_up_logging(level: str, *, json_lines: bool = False) -> LogBuffer:

@@ -46,9 +46,13 @@ class Catalog:
         architectures: Mapping[str, Architecture],
         database: Database,
         clock: Callable[[], float],
+        sets: Sequence[ModelSet] = SETS,
+        home: int = 0,
     ) -> None:
-        """`roots`: where model folders are; new ones are made below the first."""
+        """`roots`: where model folders are; new ones are made below number `home`, counted round and round."""
         self._roots = tuple(roots)
+        self._sets = {one.id: one for one in sets}
+        self._home = self._roots[abs(home) % len(self._roots)] if self._roots else None
         self._architectures = architectures
         self._cache = ModelCache(database)
         self._previews = Previews(self._cache)
@@ -57,7 +61,7 @@ class Catalog:
         self._hashing = threading.Lock()
         self._hashes: dict[str, tuple[str, str]] = {}
         self._unread: dict[Path, Found] = {}
-        self._shelves: Mapping[str, Shelf] = {one.id: MappingProxyType({}) for one in SETS}
+        self._shelves: Mapping[str, Shelf] = {one.id: MappingProxyType({}) for one in sets}
         self._borrowed: Mapping[str, Sequence[ModelEntry]] = {}
         kinds = "\n".join(sorted(architectures))
         self._stamp_prefix = f"{_RECORDS}:{sha256(kinds.encode()).hexdigest()[:12]}:"
@@ -71,8 +75,9 @@ class Catalog:
 
     @property
     def roots(self) -> tuple[Path, ...]:
-        """Where model folders are; the first is where new files go."""
-        return self._roots
+        """Below which folders models lie: the models roots, and folders of sets that lie elsewhere."""
+        elsewhere = [Path(name) for one in self._sets.values() for name in one.folders if Path(name).is_absolute()]
+        return (*self._roots, *elsewhere)
 
     @property
     def architectures(self) -> Mapping[str, Architecture]:
@@ -81,9 +86,18 @@ class Catalog:
 
     def download_folder(self, subtype: str, *, bare: bool = False) -> Path:
         """Where new files of a set go; `bare`: denoiser weights only, which have a folder of their own."""
-        one = next(each for each in SETS if each.id == subtype)
-        name = "diffusion_models" if bare and subtype == CHECKPOINTS else one.folders[0]
-        return self._roots[0] / name
+        name = "diffusion_models" if bare and subtype == CHECKPOINTS else self._sets[subtype].folders[0]
+        return (self._home or Path()) / name
+
+    def folders(self, subtype: str) -> list[Path]:
+        """Where the files of a set lie, as far as the folders exist, in the order in which their names win."""
+        return self._folders(self._sets[subtype])
+
+    def name_of(self, path: Path) -> str:
+        """What a file is called in its set, there or not: its path below the set's folder; else its own name."""
+        folders = [root / name for root in self._roots for one in self._sets.values() for name in one.folders]
+        above = [folder for folder in folders if path.is_relative_to(folder)]
+        return path.relative_to(max(above, key=lambda folder: len(folder.parts))).as_posix() if above else path.name
 
     def sets(self) -> tuple[str, ...]:
         """Ids of the model sets, in the wire's order."""
@@ -189,7 +203,7 @@ class Catalog:
             known = self._cache.records()
             learnt: list[tuple[Found, Examined]] = []
             unread: dict[Path, Found] = {}
-            shelves: dict[str, dict[str, ModelEntry]] = {one.id: {} for one in SETS}
+            shelves: dict[str, dict[str, ModelEntry]] = {subtype: {} for subtype in self._sets}
             for one in found:
                 stamp, record = known.get(str(one.path), ("", b""))
                 if stamp == self._stamp_prefix + one.stamp:
@@ -253,7 +267,7 @@ class Catalog:
 
     def _scan(self) -> list[Found]:
         """Every model once: a name that comes again in a later folder of its set is another copy, not another model."""
-        folders = [(one, folder) for one in SETS for folder in self._folders(one)]
+        folders = [(one, folder) for one in self._sets.values() for folder in self._folders(one)]
         scanner = Scanner([*self._roots, *(folder for _, folder in folders)])
         found: dict[tuple[str, str], Found] = {}
         for one, folder in folders:
@@ -267,13 +281,13 @@ class Catalog:
         return list({folder.resolve(): folder for folder in reversed(folders) if folder.is_dir()}.values())[::-1]
 
     def _make_folders(self) -> None:
-        if not self._roots:
+        if self._home is None:
             return
-        for name in (*(one.folders[0] for one in SETS), *_ALSO_CREATED):
+        for name in (*(one.folders[0] for one in self._sets.values()), *_ALSO_CREATED):
             try:
-                (self._roots[0] / name).mkdir(parents=True, exist_ok=True)
+                (self._home / name).mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                logger.warning("The models folder %s cannot be made: %s", self._roots[0] / name, error)
+                logger.warning("The models folder %s cannot be made: %s", self._home / name, error)
 
 
 def _sorted(shelf: Mapping[str, ModelEntry]) -> dict[str, ModelEntry]:

@@ -22,10 +22,7 @@ MAX_HEADER = 100 * 1024 * 1024
 _SNIFF = 512
 _PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head", b'{"error')
-_CONVERT = (
-    "Convert it to safetensors on a computer that may be put at risk, for example with the 'convert' tool of the "
-    "safetensors project, and use the converted file."
-)
+_CONVERT = "The route Pickle2SafeTensor converts it in a closed-off process; then use the .safetensors file beside it."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 CHECKPOINTS = "Stable-Diffusion"
 NATIVE = ("safetensors", "sft", "engine", "gguf")
@@ -28,6 +29,22 @@ SETS = (
     ModelSet(id="Clip", folders=("text_encoders", "clip")),
     ModelSet(id="ClipVision", folders=("clip_vision",)),
 )
+
+
+_ALWAYS: Mapping[str, tuple[str, ...]] = {CHECKPOINTS: SETS[0].folders[1:]}
+
+
+def sets_with(folders: Mapping[str, str]) -> tuple[ModelSet, ...]:
+    """The sets with other folders, given by set id and separated by `;`; an empty text leaves a set as it is.
+
+    A folder may be absolute; it then stands for itself, whatever the models root.
+    """
+    return tuple(_with(one, folders.get(one.id, "")) for one in SETS)
+
+
+def _with(one: ModelSet, folders: str) -> ModelSet:
+    given = [part.strip() for part in folders.split(";") if part.strip()]
+    return replace(one, folders=tuple(dict.fromkeys([*given, *_ALWAYS.get(one.id, ())]))) if given else one
 
 
 def extension(name: str) -> str:

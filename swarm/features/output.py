@@ -12,6 +12,15 @@ DO_NOT_SAVE = Boolean(
     advanced=True,
     always_retain=True,
 )
+DO_NOT_SAVE_INTERMEDIATES = Boolean(
+    name="Do Not Save Intermediates",
+    description="Send intermediate pictures back without keeping files of them; the final ones are kept.",
+    ignore_if="false",
+    group=SWARM_INTERNAL_GROUP,
+    priority=-14.5,
+    advanced=True,
+    always_retain=True,
+)
 NO_PREVIEWS = Boolean(
     name="No Previews",
     description="Send no previews while the picture is being made.",

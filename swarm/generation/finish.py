@@ -15,9 +15,11 @@ from swarm.base.json import Json, JsonObject
 from swarm.base.tasks import to_thread, to_thread_limited
 from swarm.catalog.model import ModelEntry
 from swarm.features.core import SEED
-from swarm.features.output import DO_NOT_SAVE, IMAGE_FORMAT, OVERRIDE_OUTPATH_FORMAT
+from swarm.features.output import DO_NOT_SAVE, DO_NOT_SAVE_INTERMEDIATES, IMAGE_FORMAT, OVERRIDE_OUTPATH_FORMAT
 from swarm.features.variation import VARIATION_SEED
-from swarm.features.video import VIDEO_FORMAT
+from swarm.features.video_extend import format_of
+from swarm.features.video_smoothing import smoothness_of
+from swarm.features.video_sound import VIDEO_AUDIO_INPUT, sound_of
 from swarm.generation.events import ImageSaved
 from swarm.generation.plan import Moment, Plan
 from swarm.generation.points import AFTER_IMAGE
@@ -39,11 +41,13 @@ UsedModels = Sequence[tuple[str, ModelEntry]]
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """A picture and everything that decides where and how it is written. `job`: which job's picture of which number."""
+    """A picture and everything that decides where and how it is written. `extra`: the facts that metadata records about
+    it. `job`: which job's picture of which number."""
 
     result: Pixels | Picture | Clip
     text: str
     input: GenerationInput
+    extra: JsonObject
     index: int
     moment: Moment
     user: User
@@ -100,11 +104,13 @@ class Finisher:
         if done.real:
             finished = replace(finished, job=(plan.id, done.index))
         announced = partial(ImageSaved, index=index, request_id=str(plan.request_id), metadata=finished.text)
-        work = self._transient if input.get(DO_NOT_SAVE) or not user.settings.save_files else self._write
+        unwanted = input.get(DO_NOT_SAVE) or (not done.real and input.get(DO_NOT_SAVE_INTERMEDIATES))
+        work = self._transient if unwanted or not user.settings.save_files else self._write
         try:
             return announced(image=await to_thread_limited(self._spine.encoders, partial(work, finished)))
         except Refused as refusal:
-            url = await to_thread_limited(self._spine.encoders, partial(self._transient, finished))
+            silent = replace(finished, input=finished.input.without(VIDEO_AUDIO_INPUT))
+            url = await to_thread_limited(self._spine.encoders, partial(self._transient, silent))
             raise Unsaved(refusal, announced(image=url)) from None
 
     async def finish_grid(
@@ -146,7 +152,9 @@ class Finisher:
         """The picture with its metadata text. Blocking: the hash of a model is read from its file the first time."""
         listed = self._listed(models) if self._spine.settings().metadata.image_metadata_include_model_hash else []
         text = metadata_text(input, self._spine.params, extra=extra, models=listed, version=self._spine.version)
-        return Finished(result=result, text=text, input=input, index=index, moment=moment, user=user, models=models)
+        return Finished(
+            result=result, text=text, input=input, extra=extra, index=index, moment=moment, user=user, models=models
+        )
 
     def _listed(self, models: UsedModels) -> list[JsonObject]:
         """The `sui_models` list of metadata."""
@@ -166,7 +174,10 @@ class Finisher:
     def _encoded(self, finished: Finished) -> Encoded:
         wanted = finished.user.settings.file_format
         if isinstance(finished.result, Clip):
-            return encode_clip(finished.result, finished.input.get(VIDEO_FORMAT))
+            input = finished.input
+            return encode_clip(
+                finished.result, format_of(input), sound=sound_of(input), smoothness=smoothness_of(input)
+            )
         return encode(
             finished.result,
             finished.input.given(IMAGE_FORMAT) or wanted.image_format,
@@ -186,6 +197,7 @@ class Finisher:
                 tokens=path_tokens(
                     finished.input,
                     self._spine.params,
+                    extra=finished.extra,
                     user=user,
                     moment=finished.moment,
                     index=finished.index,

@@ -23,7 +23,7 @@ async def send_grid(
     """Paste the request's stills together and announce the sheet as picture -1, if the user's settings want one."""
     if not 1 < len(run.stills) <= run.user.settings.max_images_in_mini_grid:
         return
-    sheet = await to_thread(contact_sheet, run.stills)
+    sheet = await to_thread(contact_sheet, [run.stills[index] for index in sorted(run.stills)])
     saved = await finisher.finish_grid(sheet, GRID_INDEX, run.seconds, input, planned[0], run.user)
     await spine.webhooks.picture(
         input.get(WEBHOOKS),

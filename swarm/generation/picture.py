@@ -138,8 +138,15 @@ class PictureRun:
 
     @contextmanager
     def _within_backend(self) -> Iterator[None]:
+        """While the place at a backend is held: it is not handed on before the request knows that it has failed."""
         self._inside_backend = True
-        yield
+        try:
+            yield
+        except (Redirect, Crashed):
+            raise
+        except (UserError, BackendError):
+            self._run.stop()
+            raise
 
     async def _heard(self, event: BackendEvent, resolved: Resolved) -> None:
         match event:
@@ -184,7 +191,7 @@ class PictureRun:
             self._done[done.index] = saved
         self._device_seconds += done.seconds
         if done.real and isinstance(done.result, Pixels) and self._run.user.settings.max_images_in_mini_grid > 1:
-            self._run.stills.append(done.result)
+            self._run.stills[index] = done.result
             self._run.seconds.append(done.seconds)
         self._run.saved.append(saved)
         if self._plan.input.get(FORWARD_SWARM_DATA):
@@ -212,7 +219,7 @@ class PictureRun:
         if not done.real:
             return self._run.indices.next_intermediate()
         if done.index >= self._plan.batch:
-            return self._plan.index + self._plan.batch - 1 + self._run.indices.next_surplus()
+            return self._run.expected + self._run.indices.next_surplus()
         return self._plan.index + done.index
 
     async def _fail(self, sentence: str) -> None:

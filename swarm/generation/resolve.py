@@ -59,6 +59,8 @@ def resolve(plan: Plan, user: User, spine: Spine) -> Resolved:
     width, height = resolved_size(asked)
     input = asked.having(WIDTH, width).having(HEIGHT, height)
     model = _model(input, spine.catalog)
+    if embeddings:
+        extra = _with_deaf_ears(extra, model, spine.catalog)
     loras, lora_entries = _loras(input, spine.catalog)
     seeds, variation_seeds = batch_seeds(input, plan.batch)
     file = spine.catalog.model_file(model)
@@ -155,6 +157,16 @@ def _notes(prompt: ExpandedPrompt, negative: ExpandedPrompt, context: TagContext
     if context.warnings:
         notes["parser_warnings"] = list(context.warnings)
     return notes
+
+
+def _with_deaf_ears(notes: dict[str, Json], model: ModelEntry, catalog: Catalog) -> dict[str, Json]:
+    """The notes, with a warning where the prompt names textual inversions and the model's family hears none."""
+    family = catalog.architectures.get(catalog.model_file(model).family or "")
+    if family is None or family.hears_embeddings:
+        return notes
+    known = notes.get("parser_warnings", [])
+    warning = f"Embeddings mean nothing to {family.name} models: those that the prompt names are left out."
+    return {**notes, "parser_warnings": [*(known if isinstance(known, list) else []), warning]}
 
 
 def _with_tag_loras(input: GenerationInput, context: TagContext, user: User) -> GenerationInput:

@@ -36,7 +36,10 @@ class Indices:
 
 @dataclass
 class RequestRun:
-    """The live state of one request: its claim, its watcher, and what has come out of it so far."""
+    """The live state of one request: its claim, its watcher, and what has come out of it so far.
+
+    `expected`: how many pictures its tasks are to make. `stills`: by index.
+    """
 
     user: User
     claim: Claim
@@ -46,8 +49,9 @@ class RequestRun:
     continue_after_errors: bool = False
     stopped: bool = False
     pending: int = 0
+    expected: int = 0
     saved: list[ImageSaved] = field(default_factory=list)
-    stills: list[Pixels] = field(default_factory=list)
+    stills: dict[int, Pixels] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
     _moved: anyio.Event = field(default_factory=anyio.Event)
 
@@ -58,12 +62,17 @@ class RequestRun:
         if not self.watch.is_left:
             self.watch.publish(Status(body=self.status_body()))
 
-    def fail(self, sentence: str, error_id: str | None = None) -> None:
-        """Tell the watcher, and let no further picture of the request start (swarm-t2i 4.8)."""
+    def stop(self) -> bool:
+        """Let no further picture of the request start, unless errors are to be passed over (swarm-t2i 4.8)."""
         if self.continue_after_errors and not self.claim.interrupted:
-            return
+            return False
         self.stopped = True
-        self.watch.publish(Failure(sentence=sentence, error_id=error_id))
+        return True
+
+    def fail(self, sentence: str, error_id: str | None = None) -> None:
+        """Stop, and tell the watcher why."""
+        if self.stop():
+            self.watch.publish(Failure(sentence=sentence, error_id=error_id))
 
     @contextmanager
     def one_pending(self) -> Iterator[None]:

@@ -272,6 +272,7 @@ class GenerationService:
         planned = self._plans(request, input, run.user)
         run.continue_after_errors = input.get(CONTINUE_AFTER_ERRORS)
         run.claim.waiting_gens = len(planned)
+        run.expected = sum(plan.batch for plan in planned)
         session = request.session
         rows = rows_of(planned, input, offset=request.offset, session_id=session.id, user_id=session.user.id)
         await to_thread(self._spine.queue.accept, rows)

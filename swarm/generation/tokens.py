@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import MappingProxyType
 
 from swarm.accounts.user import User
 from swarm.base.ids import clean_id
+from swarm.base.json import JsonObject
 from swarm.catalog.model import ModelEntry
+from swarm.catalog.sets import LEGACY, NATIVE, extension, stem
 from swarm.features.core import CFG_SCALE, MODEL, NEGATIVE_PROMPT, PROMPT, SEED, STEPS
 from swarm.features.lora import LORAS
 from swarm.features.resolution import resolved_size
 from swarm.generation.plan import Moment
 from swarm.outputs.naming import hash_token, time_tokens
 from swarm.params.input import GenerationInput
-from swarm.params.matching import without_suffix
+from swarm.params.kinds import Model
 from swarm.params.registry import ParamRegistry
 
 
@@ -25,11 +28,15 @@ def path_tokens(
     moment: Moment,
     index: int,
     models: Sequence[tuple[str, ModelEntry]],
+    extra: JsonObject = MappingProxyType({}),
 ) -> dict[str, str]:
-    """Text by token: every parameter by id (empty when unset), extra metadata, times, and the template's own words."""
+    """Text by token: every parameter by id (empty when unset), extra metadata, times, and the template's own words.
+
+    `extra`: what metadata records about this picture beyond what the request brought along.
+    """
     tokens = dict.fromkeys((param.id for param in params.params.values()), "")
-    tokens.update({id: _text(value) for id, value in input.values.items()})
-    tokens.update({clean_id(key): _text(value) for key, value in input.extra.items()})
+    tokens.update({id: _text(_shown(value, id, params)) for id, value in input.values.items()})
+    tokens.update({clean_id(key): _text(value) for key, value in {**input.extra, **extra}.items()})
     tokens.update(time_tokens(moment.time))
     tokens.update(_own_words(input, user, models))
     tokens["request_time_inc"] = f"{moment.count:03}"
@@ -39,7 +46,7 @@ def path_tokens(
 
 def _own_words(input: GenerationInput, user: User, models: Sequence[tuple[str, ModelEntry]]) -> dict[str, str]:
     width, height = resolved_size(input)
-    model = without_suffix(input.get(MODEL) or "") or "unknown"
+    model = _bare(input.get(MODEL)) or "unknown"
     if user.settings.out_path_builder.model_paths_skip_folders:
         model = model.rsplit("/", 1)[-1]
     loras = input.get(LORAS)
@@ -61,6 +68,15 @@ def _own_words(input: GenerationInput, user: User, models: Sequence[tuple[str, M
     }
 
 
+def _shown(value: object, id: str, params: ParamRegistry) -> object:
+    """A parameter's value as names of files show it: models without their extension."""
+    return _bare(value) if isinstance(value, str) and isinstance(params.params.get(id), Model) else value
+
+
+def _bare(name: str) -> str:
+    return stem(name) if extension(name).lower() in NATIVE + LEGACY else name
+
+
 def _text(value: object) -> str:
     match value:
         case bool():
@@ -70,7 +86,7 @@ def _text(value: object) -> str:
         case tuple() | list():
             return "-".join(map(_text, value))
         case str():
-            return without_suffix(value)
+            return value
         case int():
             return str(value)
         case _:

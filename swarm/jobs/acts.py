@@ -76,11 +76,15 @@ class Work:
 class Film:
     """A clip that begins with an image (1, 3, H, W), 0 to 1, by `of`'s model as a whole pipeline.
 
-    Answered by a Clip, or by Pixels when one frame was asked for.
+    Where `overlap` is given, it goes on from `before` (from the image where there is no clip yet), shares at most so
+    many frames with it, and is answered as one clip with it. Answered by a Clip, or by Pixels when one frame was asked
+    for.
     """
 
     image: Any
     of: Pass
+    before: Clip | Pixels | None = None
+    overlap: int | None = None
 
 
 Ask: TypeAlias = Sample | Decode | Encode | Work | Film
@@ -113,7 +117,8 @@ class Making:
 
 @dataclass(frozen=True, kw_only=True)
 class Act:
-    """Something done to a picture after its base walk. Runs for requests that set `when`; lower `order` runs earlier.
+    """Something done to a picture after its base walk, or before it (`opens`): then `Making.base` is yet to be walked,
+    and may be replaced. Runs for requests that set `when`; lower `order` runs earlier.
 
     `steps(input)`: how many steps its walks take, for the progress bar. `prepare(base)`: what it changes about the base
     walk before that begins (a refiner that takes over early sets `last_step`).
@@ -125,6 +130,7 @@ class Act:
     run: Callable[[Making], Asking]
     steps: Callable[[GenerationInput], int]
     prepare: Callable[[Pass], Pass] | None = None
+    opens: bool = False
 
 
 def act(
@@ -133,10 +139,11 @@ def act(
     when: Param[Any],
     steps: Callable[[GenerationInput], int] = lambda _input: 0,
     prepare: Callable[[Pass], Pass] | None = None,
+    opens: bool = False,
 ) -> Callable[[Callable[[Making], Asking]], Act]:
     """Declare the decorated generator function as an act."""
 
     def declare(run: Callable[[Making], Asking]) -> Act:
-        return Act(id=run.__name__, order=order, when=when, run=run, steps=steps, prepare=prepare)
+        return Act(id=run.__name__, order=order, when=when, run=run, steps=steps, prepare=prepare, opens=opens)
 
     return declare

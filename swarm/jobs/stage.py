@@ -81,8 +81,9 @@ class Pass:
     wants). `latent`: a clean latent (1, C, h, w) in the model's scale to begin with, instead of an empty one; the walk
     then begins at step `first_step`. `confined`: LoRAs that act where the prompt's part of their section does, and
     nowhere else. `adds_noise` False: `latent` carries its noise already. `last_step`: stop there,
-    None to walk to the end; the last step then leads straight to no noise, unless `leaves_noise`. `name`: `base`,
-    `refiner`, `segment` …
+    None to walk to the end; the last step then leads straight to no noise, unless `leaves_noise`. `climbs`: the same
+    noise levels upwards, from a clean latent to the noise that the model would have made it of; with `adds_noise`
+    False. `name`: `base`, `refiner`, `segment` …
     """
 
     input: GenerationInput
@@ -98,6 +99,7 @@ class Pass:
     last_step: int | None = None
     leaves_noise: bool = False
     adds_noise: bool = True
+    climbs: bool = False
     name: str = "base"
 
     def with_input(self, input: GenerationInput) -> Pass:

@@ -9,15 +9,23 @@ from swarm.base.errors import BadInput, Refused
 from swarm.base.sandbox import run_confined
 from swarm.media.clip import Clip
 from swarm.media.formats import Encoded
-from swarm.media.video_formats import MOVING, RAW, STILL, VIDEO_FORMATS
+from swarm.media.smoothness import Smoothness
+from swarm.media.video_formats import MOVING, RAW, SOUND, STILL, VIDEO_FORMATS
 
 _MODULE = "swarm.media.video_writer"
 _SECONDS = 3600.0
 _BESIDE = {STILL: ".swarmpreview.jpg", MOVING: ".swarmpreview.webp"}
 
 
-def encode_clip(clip: Clip, format_id: str) -> Encoded:
+_AS_IT_IS = Smoothness()
+
+
+def encode_clip(
+    clip: Clip, format_id: str, *, sound: bytes | None = None, smoothness: Smoothness = _AS_IT_IS
+) -> Encoded:
     """The clip as a file, with small versions to stand beside it if it is a video. Takes seconds for long clips.
+
+    `sound`: an MP3 file for its track, cut where the clip ends; formats without sound leave it out.
 
     Raises BadInput for an unknown format, Refused when it could not be written.
     """
@@ -27,7 +35,17 @@ def encode_clip(clip: Clip, format_id: str) -> Encoded:
     with tempfile.TemporaryDirectory(prefix="swarm-video-") as name:
         folder = Path(name)
         (folder / RAW).write_bytes(clip.data)
-        arguments = [name, str(clip.width), str(clip.height), str(clip.fps), format_id]
+        if sound is not None:
+            (folder / SOUND).write_bytes(sound)
+        arguments = [
+            name,
+            str(clip.width),
+            str(clip.height),
+            str(clip.fps),
+            format_id,
+            str(smoothness.times),
+            smoothness.method,
+        ]
         try:
             code = run_confined(_MODULE, arguments, files=(), seconds=_SECONDS).code
         except TimeoutError:

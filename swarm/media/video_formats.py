@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-RAW, STILL, MOVING = "frames.raw", "still.jpg", "moving.webp"
+RAW, SOUND, STILL, MOVING = "frames.raw", "sound.mp3", "still.jpg", "moving.webp"
 """Files by which the server and the child that writes a video talk to each other."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoFormat:
     """A way to save a clip. `codec`, `container`, `pixels`, `options`, `tag`: ffmpeg's; no codec for what Pillow
-    writes. `smallest`: pixels a side must have at least. `own_palette`: colours are chosen for the clip.
+    writes. `sound`: ffmpeg's codec for sounds; none for what is silent. `smallest`: pixels a side must have at least.
+    `own_palette`: colours are chosen for the clip.
     """
 
     id: str
@@ -25,6 +26,7 @@ class VideoFormat:
     pixels: str = "yuv420p"
     options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     tag: str = ""
+    sound: str = ""
     smallest: int = 2
     own_palette: bool = False
 
@@ -44,6 +46,7 @@ VIDEO_FORMATS = _table(
         mime="video/webm",
         codec="libvpx-vp9",
         container="webm",
+        sound="libopus",
         options={"crf": "23", "b": "0", "row-mt": "1", "deadline": "good", "cpu-used": "4"},
     ),
     VideoFormat(
@@ -53,6 +56,7 @@ VIDEO_FORMATS = _table(
         mime="video/mp4",
         codec="libx264",
         container="mp4",
+        sound="aac",
         options={"crf": "19"},
     ),
     # Apple's players ask for the tag. Below one coding unit, x265 writes where it must not.
@@ -63,6 +67,7 @@ VIDEO_FORMATS = _table(
         mime="video/mp4",
         codec="libx265",
         container="mp4",
+        sound="aac",
         options={"crf": "22", "x265-params": "log-level=-1"},
         tag="hvc1",
         smallest=64,
@@ -75,6 +80,7 @@ VIDEO_FORMATS = _table(
         codec="prores_ks",
         container="mov",
         pixels="yuv422p10le",
+        sound="aac",
         options={"profile": "3"},
     ),
 )

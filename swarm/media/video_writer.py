@@ -20,7 +20,10 @@ from PIL import Image
 from swarm.media.clip import Clip
 from swarm.media.formats import thumbnail_size
 from swarm.media.image import to_pillow
-from swarm.media.video_formats import MOVING, RAW, STILL, VIDEO_FORMATS, VideoFormat
+from swarm.media.smoothing import smoothed
+from swarm.media.smoothness import BLEND, MOTION, Smoothness
+from swarm.media.video_formats import MOVING, RAW, SOUND, STILL, VIDEO_FORMATS, VideoFormat
+from swarm.media.video_sound import Track
 
 _PREVIEW_HEIGHT = 128
 _PREVIEW_SECONDS = 5
@@ -38,12 +41,16 @@ def main() -> int:
     parser.add_argument("height", type=int)
     parser.add_argument("fps", type=float)
     parser.add_argument("format", choices=VIDEO_FORMATS)
+    parser.add_argument("times", type=int, help="how many times as many frames a second")
+    parser.add_argument("method", choices=(MOTION, BLEND))
     given = parser.parse_args()
     data = (given.folder / RAW).read_bytes()
     clip, chosen = Clip(width=given.width, height=given.height, fps=given.fps, data=data), VIDEO_FORMATS[given.format]
+    clip = smoothed(clip, Smoothness(times=given.times, method=given.method))
     path = given.folder / f"clip.{chosen.extension}"
     if chosen.codec:
-        write_video(clip, chosen, path)
+        sound = given.folder / SOUND
+        write_video(clip, chosen, path, sound if sound.is_file() else None)
         write_still(clip, given.folder / STILL)
         write_moving(clip, given.folder / MOVING)
     else:
@@ -51,8 +58,11 @@ def main() -> int:
     return 0
 
 
-def write_video(clip: Clip, chosen: VideoFormat, path: Path) -> None:
-    """By an ffmpeg codec. Sides that it cannot hold lose their last line, or are enlarged where they are too short."""
+def write_video(clip: Clip, chosen: VideoFormat, path: Path, sound: Path | None = None) -> None:
+    """By an ffmpeg codec, with a sound's track if one is given.
+
+    Sides that it cannot hold lose their last line, or are enlarged where they are too short.
+    """
     rate = Fraction(clip.fps).limit_denominator(1001)
     # The index of an MP4 at its begin lets browsers play it while it loads.
     faststart = {"movflags": "faststart"} if chosen.container in ("mp4", "mov") else {}
@@ -62,13 +72,18 @@ def write_video(clip: Clip, chosen: VideoFormat, path: Path) -> None:
         stream.pix_fmt = chosen.pixels
         if chosen.tag:
             stream.codec_context.codec_tag = chosen.tag
+        track = None if sound is None else Track(file, chosen.sound, sound, seconds=clip.count / clip.fps)
         larger = -(-chosen.smallest // min(clip.width, clip.height))
         stream.width, stream.height = clip.width * larger // 2 * 2, clip.height * larger // 2 * 2
         for index, pixels in enumerate(_fitting(clip, larger)):
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             frame.pts, frame.time_base = index, 1 / rate
             file.mux(stream.encode(frame))
+            if track is not None:
+                track.write_until((index + 1) / float(rate))
         file.mux(stream.encode(None))
+        if track is not None:
+            track.finish()
 
 
 def _fitting(clip: Clip, larger: int) -> Iterator[NDArray[np.uint8]]:

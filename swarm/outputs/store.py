@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from swarm.base.atomic import leftovers, make_folder, write_whole
+from swarm.base.atomic import make_folder, sweep, write_whole
 from swarm.base.clock import Clock
 from swarm.base.errors import NotFound, Refused
 from swarm.base.paths import clean_file_name, clean_output_path, is_hidden, open_under, under
@@ -255,10 +255,7 @@ class OutputStore:
 
     def sweep(self) -> int:
         """Remove files that earlier runs left unfinished; how many there were. For the start."""
-        found = list(leftovers(self.root))
-        for path in found:
-            path.unlink(missing_ok=True)
-        return len(found)
+        return sweep(self.root)
 
     def _shelf(self, root: Path) -> _Shelf:
         with self._lock:

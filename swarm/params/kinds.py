@@ -41,7 +41,8 @@ def shortened(text: str, limit: int = 200) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Text(Param[str]):
-    """Any text. `clean` may change or refuse it; `edits`: `{value}` in a later text stands for the one before (3.5)."""
+    """Any text. `clean` may change or refuse it, in a sentence that stands alone; `edits`: `{value}` in a later text
+    stands for the one before (3.5)."""
 
     default: str = ""
     edits: bool = False
@@ -52,7 +53,7 @@ class Text(Param[str]):
         return "text"
 
     def parse(self, text: str, choices: Choices) -> str | None:
-        return self.clean(text) if self.clean else text
+        return text
 
     def to_text(self, value: str) -> str:
         return value

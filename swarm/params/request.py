@@ -101,8 +101,9 @@ def apply(
         return input.without(param, section=section)
     if param.permission is not None and not permits(param.permission):
         raise NotPermitted(f"You do not have permission to use parameter {param.name}.")
-    if isinstance(param, Text) and param.edits:
-        text = edited(text, input.get(param))
+    if isinstance(param, Text):
+        text = edited(text, input.get(param)) if param.edits else text
+        text = param.clean(text) if param.clean else text
     try:
         value = param.parse(text, choices)
     except BadInput as error:

@@ -8,6 +8,10 @@ from swarm.settings.authorization import AuthorizationSettings
 from swarm.settings.setting import setting, setting_meta
 from swarm.settings.user import UserSettings
 
+_FOLDER_HELP = (
+    "Folders of {} below each ModelRoot, or absolute ones, separated by semicolons. New files go to the first. Read at "
+    "the start."
+)
 LOG_LEVELS = ("Verbose", "Debug", "Info", "Init", "Warning", "Error", "None")
 
 
@@ -17,6 +21,20 @@ class PathSettings:
 
     model_root: str = setting(
         "Models", "ModelRoot", "Folder of the models. Several are separated by semicolons. Read at the start."
+    )
+    download_to_root_id: int = setting(
+        0, "DownloadToRootID", "Which of several ModelRoots new models go to, counted from 0. Read at the start."
+    )
+    sd_model_folder: str = setting("Stable-Diffusion", "SDModelFolder", _FOLDER_HELP.format("checkpoints"))
+    sd_lora_folder: str = setting("Lora", "SDLoraFolder", _FOLDER_HELP.format("LoRAs"))
+    sd_vae_folder: str = setting("VAE", "SDVAEFolder", _FOLDER_HELP.format("VAEs"))
+    sd_embedding_folder: str = setting("Embeddings", "SDEmbeddingFolder", _FOLDER_HELP.format("embeddings"))
+    sd_control_nets_folder: str = setting(
+        "controlnet;model_patches", "SDControlNetsFolder", _FOLDER_HELP.format("ControlNets")
+    )
+    sd_clip_folder: str = setting("text_encoders;clip", "SDClipFolder", _FOLDER_HELP.format("text encoders"))
+    sd_clip_vision_folder: str = setting(
+        "clip_vision", "SDClipVisionFolder", _FOLDER_HELP.format("encoders of pictures")
     )
     output_path: str = setting("Output", "OutputPath", "Folder of the pictures that are made. Read at the start.")
     wildcards_folder: str = setting(
@@ -31,6 +49,19 @@ class PathSettings:
         "How much one user's folder of pictures may hold, in mebibytes, 0 for as much as there is room for. Where "
         "users share one folder, it is the limit of all of them together.",
     )
+
+    @property
+    def model_folders(self) -> dict[str, str]:
+        """The folders of every model set, by its id."""
+        return {
+            "Stable-Diffusion": self.sd_model_folder,
+            "LoRA": self.sd_lora_folder,
+            "VAE": self.sd_vae_folder,
+            "Embedding": self.sd_embedding_folder,
+            "ControlNet": self.sd_control_nets_folder,
+            "Clip": self.sd_clip_folder,
+            "ClipVision": self.sd_clip_vision_folder,
+        }
 
     @property
     def max_disk_bytes_per_user(self) -> int:
@@ -169,6 +200,15 @@ def _hook_data(name: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
+class UISettings:
+    """What pages are given."""
+
+    allow_animated_previews: bool = setting(
+        True, "AllowAnimatedPreviews", "Let the small versions of videos and animations move."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class WebHookSettings:
     """Other programs that are told what happens here (swarm-core 9.1)."""
 
@@ -236,6 +276,7 @@ class ServerSettings:
         default_factory=AuthorizationSettings, metadata=setting_meta("UserAuthorization", "Who callers are.")
     )
     logs: LogSettings = field(default_factory=LogSettings, metadata=setting_meta("Logs", "What is written to the log."))
+    ui: UISettings = field(default_factory=UISettings, metadata=setting_meta("UI", "What pages are given."))
     web_hooks: WebHookSettings = field(
         default_factory=WebHookSettings,
         metadata=setting_meta("WebHooks", "Other programs that are told what happens here."),

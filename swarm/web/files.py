@@ -67,7 +67,7 @@ _TYPES: Mapping[str, str] = MappingProxyType(
 _SHOWN = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/x-icon", "audio/", "video/", "application/ogg")
 _SHOWN_TEXTS = ("text/plain", "text/html", "application/json")
 
-_POLICY = (
+POLICY = (
     "sandbox; default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'unsafe-inline'; base-uri 'none'"
 )
 """What a user's file may do when it is opened as a page: show itself. Never run scripts on this origin."""
@@ -114,7 +114,8 @@ async def _serve(state: AppState, request: Request, *, prefix: str, names_owner:
         raise BadInput("invalid or unauthorized", error_id="invalid_user")
     place = _place(state, user, unquote(path.removeprefix(prefix)), names_owner=names_owner)
     if _wants_preview(request) and user.settings.image_history_use_previews:
-        small = await _preview(state, place, moving=request.query_params.get("noanim") != "true")
+        moving = request.query_params.get("noanim") != "true" and state.settings.ui.allow_animated_previews
+        small = await _preview(state, place, moving=moving)
         if small is not None:
             return _small_response(state, small)
     try:
@@ -124,7 +125,7 @@ async def _serve(state: AppState, request: Request, *, prefix: str, names_owner:
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:  # an owner's name that no folder can have
             raise NotFound(_NO_SUCH_FILE, error_id="file_not_found") from None
-        return _unreadable()
+        return unreadable()
 
 
 def _path_of(request: Request) -> str:
@@ -168,7 +169,7 @@ async def _preview(state: AppState, place: _Place, *, moving: bool) -> Preview |
 
 def _small_response(state: AppState, small: Preview) -> Response:
     seconds = state.settings.network.output_cache_seconds
-    headers = {"Cache-Control": f"private, max-age={seconds}", "Content-Security-Policy": _POLICY}
+    headers = {"Cache-Control": f"private, max-age={seconds}", "Content-Security-Policy": POLICY}
     return Response(small.data, media_type=small.mime, headers=headers)
 
 
@@ -183,20 +184,26 @@ def _size(file: BinaryIO) -> int:
 
 
 def _headers(state: AppState, relative: str) -> dict[str, str]:
-    kind = _TYPES.get(relative.rpartition(".")[2], "application/octet-stream")
+    kind = content_type(relative)
     brief = kind.startswith(("application/", "text/"))
     seconds = 2 if brief else state.settings.network.output_cache_seconds
     headers = {
         "Content-Type": kind,
         "Cache-Control": f"private, max-age={seconds}",
-        "Content-Security-Policy": _POLICY,
+        "Content-Security-Policy": POLICY,
     }
     if not kind.startswith(_SHOWN) and kind not in _SHOWN_TEXTS:
         headers["Content-Disposition"] = "attachment"
     return headers
 
 
-def _unreadable() -> Response:
+def content_type(relative: str) -> str:
+    """What a file is sent as, by its extension."""
+    return _TYPES.get(relative.rpartition(".")[2], "application/octet-stream")
+
+
+def unreadable() -> Response:
+    """The answer for what is there but cannot be read, folders included."""
     body = {
         "error": "Error reading file. If you are the server owner, check program console log.",
         "error_id": "file_error",

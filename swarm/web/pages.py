@@ -34,6 +34,12 @@ async def text2image(state: AppState, request: Request) -> Response:
     return await html_page("index.html", state.version, state.upkeep.notices)
 
 
+@page("/Install")
+async def install(state: AppState, request: Request) -> Response:
+    """Leads to the main page, as on any server that is installed: this one is, as soon as it runs."""
+    return script_redirect("Text2Image")
+
+
 class PageEndpoint:
     """A page as an ASGI application: checks the method, runs the handler, answers its errors."""
 

@@ -192,6 +192,19 @@ def test_cors_for_one_origin() -> None:
     assert site.status("POST", "/API/X", {"Origin": "https://evil.com"}) == 403
 
 
+def test_a_page_that_is_allowed_shows_pictures() -> None:
+    """An <img> sends no Origin, only the address of its page, which no page can forge."""
+    allowed = Site(NetworkSettings(access_control_allow_origin="https://friend.example"))
+    image = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
+    for referer in ("https://friend.example", "https://friend.example/", "https://friend.example/page?x"):
+        assert allowed.status("GET", "/View/x.png", {**image, "Referer": referer}) == 200
+        assert allowed.status("POST", "/API/X", {**image, "Referer": referer}) == 403
+        assert Site(NetworkSettings()).status("GET", "/View/x.png", {**image, "Referer": referer}) == 403
+    for referer in ("https://friend.example.evil.com/", "https://evil.com/https://friend.example/", ""):
+        assert allowed.status("GET", "/View/x.png", {**image, "Referer": referer}) == 403
+    assert allowed.status("GET", "/View/x.png", image) == 403
+
+
 @pytest.mark.case("T44")
 def test_cors_for_everyone_and_for_nobody(site: Site) -> None:
     everyone = Site(NetworkSettings(access_control_allow_origin="*"))

@@ -53,7 +53,6 @@ PNG_TEXT = base64.b64encode(PNG).decode()
         ("scheduler", "x", "Invalid value for param Scheduler - 'x' - must be one of: `normal`, `karras`"),
         ("model", "no", "Invalid model value for param Model - 'no' - are you sure that model name is correct?"),
         ("loras", "ink,dog", "Invalid value for param LoRAs - 'ink,dog' - must be one of: `(None)`, `ink`, `Zoo/cat`"),
-        ("rawresolution", "10x10", "Invalid resolution: 10x10 (must be between 64x64 and 16384x16384)"),
         (
             "loraweights",
             "0.5,heavy",
@@ -67,6 +66,12 @@ def test_bad_values_get_the_wires_sentence(key: str, value: str | float, inner: 
     with pytest.raises(BadInput) as caught:
         parsed({key: value})
     assert caught.value.sentence == f"Invalid value for parameter {name}: {inner}"
+
+
+def test_what_a_clean_rule_refuses_is_said_in_its_own_words() -> None:
+    with pytest.raises(BadInput) as caught:
+        parsed({"rawresolution": "10x10"})
+    assert caught.value.sentence == "Invalid resolution: 10x10 (must be between 64x64 and 16384x16384)"
 
 
 def test_values_are_understood_in_every_spelling() -> None:

@@ -88,7 +88,7 @@ TABLE: dict[str, str] = {
 }
 """Permission id -> routes (swarm-core appendices A and B)."""
 
-OURS = {"delete_models": "ListTrash RestoreFromTrash"}
+OURS = {"delete_models": "ListTrash RestoreFromTrash DeleteFromTrash"}
 """Routes that SwarmUI does not have."""
 
 KNOWN = collect_declarations(
@@ -142,6 +142,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Membe
             member.http.close()
 
 
+@pytest.mark.case("T65")
 def test_every_route_is_in_the_table() -> None:
     declared = {route.name: None if route.permission is None else route.permission.id for route in ROUTES.values()}
     assert {name for name, permission in declared.items() if permission is None} == SESSIONLESS
@@ -151,6 +152,7 @@ def test_every_route_is_in_the_table() -> None:
     }
 
 
+@pytest.mark.case("T65", "T29")
 @pytest.mark.parametrize("route", [route for route in ROUTES.values() if not route.sessionless], ids=lambda r: r.name)
 def test_a_route_answers_those_who_may_and_nobody_else(people: dict[str, Member], route: Route) -> None:
     """Every refusal, for every role. Who may call is asked for harmless routes only, in the next test: the others
@@ -173,6 +175,7 @@ HARMLESS = (
 )
 
 
+@pytest.mark.case("T65")
 @pytest.mark.parametrize("name", HARMLESS)
 def test_those_who_may_are_answered(people: dict[str, Member], name: str) -> None:
     answered = {role for role, member in people.items() if "error" not in member.post(name)}
@@ -194,6 +197,7 @@ def first(socket: ClientConnection, body: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
+@pytest.mark.case("T65")
 def test_every_page_says_whom_it_lets_in() -> None:
     pages = collect(swarm.web, Page)
     open_ones = {page.path for page in pages.values() if page.access is Access.ANYONE}
@@ -202,6 +206,7 @@ def test_every_page_says_whom_it_lets_in() -> None:
     assert closed == {path: access for path, access in CLOSED_PAGES.items() if path in pages}
 
 
+@pytest.mark.case("T67")
 @pytest.mark.parametrize("path", ["/openapi.json", "/API", "/metrics", "/View/the_user/x.png", "/Output/x.png"])
 def test_closed_pages_are_closed_to_strangers(people: dict[str, Member], path: str) -> None:
     with Member(people["guest"].base) as stranger:
@@ -225,6 +230,7 @@ PARAM_PERMISSIONS = {
 VALUES = {"model": "tiny", "internalbackendtype": "fake", "exactbackendid": "0"}
 
 
+@pytest.mark.case("T25")
 @pytest.mark.parametrize("param", [param for param in KNOWN.params.params.values() if param.permission])
 def test_a_parameter_is_listed_for_and_taken_from_those_who_may_set_it(
     people: dict[str, Member], param: Param[Any]

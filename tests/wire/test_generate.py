@@ -203,6 +203,14 @@ def test_a_failing_picture_ends_the_request_with_its_sentence(client: SwarmClien
     assert len(client.generate(**SMALL)["images"]) == 1
 
 
+def test_after_a_failure_nothing_that_still_waits_is_begun(world: World, serve: Serve) -> None:
+    world.backends(MaxUsages=1)
+    client = serve()
+    messages = client.generate_ws(**{**SMALL, "prompt": "fake-fail"}, images=8)
+    assert [each for each in messages if "error" in each] == [{"error": "The fake backend was asked to fail."}]
+    assert kinds(messages)[-3:] == ["discard_indices", "socket_intention", "status"]
+
+
 def test_continue_after_errors_keeps_quiet(client: SwarmClient) -> None:
     messages = client.generate_ws(**{**SMALL, "prompt": "fake-fail"}, continueaftererrors=True)
     assert "error" not in kinds(messages)

@@ -37,7 +37,7 @@ def test_every_parameter_has_every_key_in_order_and_of_its_type(client: SwarmCli
     for param in answer["list"]:
         assert list(param) == PARAM_KEYS, param["id"]
         assert param["type"] in TYPES and param["view_type"] in VIEWS
-        assert param["default"] is None if param["type"] == "image" else isinstance(param["default"], str)
+        assert param["default"] is None if param["type"] in ("image", "audio") else isinstance(param["default"], str)
         assert all(isinstance(param[key], float) for key in NUMBERS), param["id"]
         assert all(isinstance(param[key], bool) for key in (*flags, "can_sectionalize", "nonreusable"))
         assert (param["values"] is None) == (param["value_names"] is None)

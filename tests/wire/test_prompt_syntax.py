@@ -133,3 +133,17 @@ def test_a_bomb_is_named(stocked: SwarmClient) -> None:
     assert answer["error"] == (
         "The tags of this prompt unfold into too much text, at '<repeat[99999]:<repeat[99999]:b>>'."
     )
+
+
+def test_embeddings_that_a_model_cannot_hear_are_warned_of(stocked: SwarmClient, world: World) -> None:
+    assert "parser_warnings" not in said(stocked, prompt="<embed:bad hands>")["sui_extra_data"]
+    write_model(
+        world.models / "Stable-Diffusion" / "deaf.safetensors",
+        {"some.weight": (1,)},
+        **{"modelspec.architecture": "hidream-i1"},
+    )
+    stocked.post("TriggerRefresh", strong=True)
+    assert "parser_warnings" not in said(stocked, model="deaf", prompt="a cat")["sui_extra_data"]
+    warnings = said(stocked, model="deaf", prompt="<embed:bad hands>")["sui_extra_data"]["parser_warnings"]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("Embeddings mean nothing to")

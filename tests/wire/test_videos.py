@@ -17,9 +17,10 @@ from PIL import Image
 pytest.importorskip("torch")
 
 from tests.conftest import World
+from tests.media.test_video_sound import heard, tone
 from tests.support.client import SwarmClient
 from tests.support.server import ServerProcess, free_port
-from tests.support.tiny import video, wan_files
+from tests.support.tiny import hunyuan_files, svd_files, video, wan_5b_files, wan_files
 from tests.support.tiny_models import tiny_sd
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
@@ -53,6 +54,13 @@ class Filming:
         wan_files.save(folder, name="high", channels=36, seed=3, family="wan-2_2-image2video-14b")
         wan_files.save_text_encoder(world.models / "clip")
         wan_files.save_vae(world.models / "VAE")
+        wan_5b_files.save(folder, family=wan_5b_files.FAMILY)
+        wan_5b_files.save_vae(world.models / "VAE")
+        hunyuan_files.save(folder, family=hunyuan_files.FAMILY)
+        hunyuan_files.save_llama(world.models / "clip")
+        hunyuan_files.save_clip(world.models / "clip")
+        hunyuan_files.save_vae(world.models / "VAE")
+        svd_files.save(folder / "stability")
         tiny_sd().save_single_file(folder / "tiny.safetensors")
         self.server = ServerProcess(world.folder, free_port(), log=world.folder / "server.log")
         self.server.wait_until_up()
@@ -155,9 +163,47 @@ def test_a_picture_becomes_a_video(filming: Filming) -> None:
 
 def test_single_files_find_what_belongs_to_them(filming: Filming) -> None:
     assert frames_of(filming.fetch(filming.made(model="bare")).content) == (9, 64, 64, 12.0)
+    for name in ("wan5b", "hunyuan"):
+        assert frames_of(filming.fetch(filming.made(model=name, textvideoframes=5)).content)[:3] == (5, 64, 64)
+    moving = {"model": "tiny", "videomodel": "stability/svd", "videosteps": 2, "videoframes": 5}
+    url = filming.made(**moving, videoresolution="Image", videocfg=2.0)
+    assert frames_of(filming.fetch(url).content) == (5, 64, 64, 12.0)
     picture = {"model": "tiny", "videomodel": "high", "videoswapmodel": "low", "videoswappercent": 0.5}
     url = filming.made(**picture, videosteps=2, videoframes=5, videoresolution="Image")
     assert frames_of(filming.fetch(url).content) == (5, 64, 64, 12.0)
+
+
+def test_a_clip_goes_on_where_the_prompt_says_so(filming: Filming) -> None:
+    longer = {"prompt": "a fox <extend:9> runs", "videoextendmodel": "svd", "videoextendformat": "webm"}
+    url = filming.made(**longer, videoextendframeoverlap=1)
+    assert url.endswith(".webm")
+    assert frames_of(filming.fetch(url).content) == (9 + 8, 64, 64, 12.0)
+    halves = {"videoextendmodel": "high", "videoextendswapmodel": "low", "videoextendswappercent": 0.5}
+    url = filming.made(**{**longer, **halves}, videoextendframeoverlap=5)
+    assert frames_of(filming.fetch(url).content)[0] == 9 + 4
+    answer = filming.client.generate(**{**CLIP, "prompt": "a fox <extend:9> runs"})
+    assert answer["error"] == (
+        "You have an '<extend:' block in your prompt, but you don't have a 'Video Extend Model' selected."
+    )
+
+
+def test_a_clip_gets_frames_between(filming: Filming) -> None:
+    url = filming.made(videoframeinterpolationmultiplier=2)
+    assert frames_of(filming.fetch(url).content) == (17, 64, 64, 24.0)
+    mixed = filming.made(videoframeinterpolationmultiplier=3, videoframeinterpolationmethod="Blend", videoformat="webm")
+    assert frames_of(filming.fetch(mixed).content) == (25, 64, 64, 36.0)
+
+
+def test_a_clip_sounds(filming: Filming) -> None:
+    given = "data:audio/wav;base64," + base64.b64encode(tone(3.0)).decode()
+    url = filming.made(videoaudioinput=given)
+    seconds, pitch = heard(filming.fetch(url).content)
+    assert seconds == pytest.approx(9 / 12, abs=0.1)
+    assert pitch == pytest.approx(440, rel=0.05)
+    assert "has no sound" in filming.client.generate(**CLIP, videoaudioinput=given, videoformat="gif")["error"]
+    broken = "data:audio/wav;base64," + base64.b64encode(tone(0.1)[:40] + b"nothing").decode()
+    answer = filming.client.generate(**CLIP, videoaudioinput=broken)
+    assert "no sound that can be read" in json.dumps(answer)
 
 
 def test_a_clip_that_is_not_kept_comes_as_data(filming: Filming) -> None:
@@ -176,4 +222,7 @@ def test_the_models_are_told_as_video_models(filming: Filming) -> None:
     ids = {param["id"] for param in answer["list"]}
     assert {"textvideoframes", "videofps", "videoformat", "videoboomerang", "videomodel", "videoframes"} <= ids
     assert {"videosteps", "videocfg", "videoresolution", "videoendimage", "videomincfg"} <= ids
+    assert {"videoextendmodel", "videoextendswapmodel", "videoextendswappercent", "videoextendformat"} <= ids
+    assert {"videovideocreativity", "videoaudioinput"} <= ids
+    assert {"videoframeinterpolationmultiplier", "videoframeinterpolationmethod"} <= ids
     assert {"videomotionbucket", "videoaugmentationlevel", "trimvideostartframes", "trimvideoendframes"} <= ids

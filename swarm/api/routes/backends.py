@@ -13,7 +13,7 @@ from swarm.access.permissions import (
 from swarm.api.route import Body, Call, JsonObject, route
 from swarm.api.shapes import ANY, Map
 from swarm.backends.wire import backend_list, backend_object, type_list
-from swarm.base.errors import BadInput
+from swarm.base.errors import BadInput, Refused
 
 
 @route(
@@ -40,6 +40,7 @@ async def list_backends(call: Call, nonreal: bool = False, full_data: bool = Fal
 @route("AddNewBackend", permission=ADD_REMOVE_BACKENDS, touches=True, answers=Map(ANY))
 async def add_new_backend(call: Call, type_id: str) -> JsonObject:
     """Make a backend with default settings and start it; answers the new backend."""
+    _refuse_locked(call)
     instance = await call.state.pool.add(type_id)
     return backend_object(instance, call.state.clock())
 
@@ -50,6 +51,7 @@ async def edit_backend(call: Call, raw: Body, backend_id: int, title: str, new_i
 
     The body holds `settings`, values by name. A secret that comes back as it was shown stays as it is.
     """
+    _refuse_locked(call)
     settings = raw.get("settings")
     if not isinstance(settings, dict):
         raise BadInput("Missing settings.")
@@ -60,6 +62,7 @@ async def edit_backend(call: Call, raw: Body, backend_id: int, title: str, new_i
 @route("DeleteBackend", permission=ADD_REMOVE_BACKENDS, touches=True, answers={"result": str})
 async def delete_backend(call: Call, backend_id: int) -> JsonObject:
     """Stop a backend once it is free and forget it."""
+    _refuse_locked(call)
     existed = await call.state.pool.delete(backend_id)
     return {"result": "Deleted." if existed else "Already didn't exist."}
 
@@ -67,6 +70,7 @@ async def delete_backend(call: Call, backend_id: int) -> JsonObject:
 @route("ToggleBackend", permission=TOGGLE_BACKENDS, touches=True, answers={"result": str})
 async def toggle_backend(call: Call, backend_id: int, enabled: bool) -> JsonObject:
     """Switch a backend on or off, once it is free."""
+    _refuse_locked(call)
     changed = await call.state.pool.toggle(backend_id, enabled)
     return {"result": "Success." if changed else "No change."}
 
@@ -74,6 +78,7 @@ async def toggle_backend(call: Call, backend_id: int, enabled: bool) -> JsonObje
 @route("RestartBackends", permission=RESTART_BACKENDS, touches=True, answers={"result": str, "count": int})
 async def restart_backends(call: Call, backend: str = "all") -> JsonObject:
     """Stop and start again all backends that run or have failed, or the one with this id; `count` says how many."""
+    _refuse_locked(call)
     return {"result": "Success.", "count": await call.state.pool.restart(backend)}
 
 
@@ -82,3 +87,9 @@ async def free_backend_memory(call: Call, system_ram: bool = False, backend: str
     """Ask running backends to give back device memory, and with `system_ram` host memory too."""
     count = await call.state.pool.free_memory(system_ram=system_ram, backend=backend)
     return {"result": count is not None, "count": count or 0}
+
+
+def _refuse_locked(call: Call) -> None:
+    """Raises Refused on a server that was started with `--lock_settings`: its backends stay as they are, too."""
+    if call.state.options.lock_settings:
+        raise Refused("Settings are locked.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import anyio
@@ -36,7 +36,15 @@ async def generate(call: Call, images: int, body: Body) -> JsonObject:
     failure = next((event for event in heard if isinstance(event, Failure)), None)
     if failure is not None:
         return failure.to_wire()
-    return {"images": [event.image for event in heard if isinstance(event, ImageSaved)]}
+    made = _by_index([event for event in heard if isinstance(event, ImageSaved)])
+    return {"images": [event.image for event in made]}
+
+
+def _by_index(made: Sequence[ImageSaved]) -> list[ImageSaved]:
+    """Pictures made together are saved in any order, and clients count on the first being the first. Intermediate
+    pictures and the mini-grid stay where they came."""
+    numbered = iter(sorted((event for event in made if event.index >= 0), key=lambda event: event.index))
+    return [next(numbered) if event.index >= 0 else event for event in made]
 
 
 @route("GenerateText2ImageWS", permission=BASIC_IMAGE_GENERATION, websocket=True, touches=True)

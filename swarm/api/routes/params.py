@@ -48,6 +48,7 @@ T2I_PARAMS: Shape = {
     "list": [Map(ANY)],
     "groups": [Map(ANY)],
     "models": Map([ANY]),
+    "model_compat_classes": Map(ANY),
     "model_classes": Map(ANY),
     "wildcards": [str],
     "param_edits": ANY,

@@ -8,7 +8,6 @@ from swarm.api.shapes import SUCCESS
 from swarm.base.errors import BadInput, Refused
 from swarm.base.json import JsonObject
 from swarm.base.tasks import to_thread
-from swarm.catalog.sets import SETS
 
 
 @route("Pickle2SafeTensor", permission=PICKLE2SAFETENSORS, touches=True, answers={**SUCCESS, "converted?": int})
@@ -18,10 +17,9 @@ async def pickle_to_safetensors(call: Call, type: str, fp16: bool) -> JsonObject
     `type`: the model set. `fp16`: write numbers with 16 bits. The pickles stay, and those that have a safetensors file
     beside them are left out. Answers when all are done: how many were `converted`, or why one could not be.
     """
-    one = next((each for each in SETS if each.id == type), None)
-    if one is None:
+    if type not in call.state.catalog.sets():
         raise BadInput(f"Invalid type '{type[:100]}'.")
-    folders = [root / folder for root in call.state.catalog.roots for folder in one.folders]
+    folders = await to_thread(call.state.catalog.folders, type)
     done = await to_thread(call.state.upkeep.pickles.convert_all, folders, half=fp16)
     if done.made:
         await to_thread(call.state.catalog.refresh)

@@ -6,12 +6,14 @@ from swarm.access.permissions import MANAGE_USERS
 from swarm.accounts.user import User
 from swarm.api.route import Call, route
 from swarm.api.shapes import Shape
+from swarm.backends.backend import BackendStatus
 from swarm.base.errors import NotFound, NotPermitted, Refused
 from swarm.base.json import JsonObject
 from swarm.base.tasks import to_thread
 from swarm.state import AppState
 
 _NOBODY = "Invalid or unauthorized."
+_AT_WORK = (BackendStatus.RUNNING, BackendStatus.LOADING)
 SESSION: Shape = {
     "session_id": str,
     "user_id": str,
@@ -19,6 +21,7 @@ SESSION: Shape = {
     "version": str,
     "server_id": str,
     "permissions": [str],
+    "count_running": int,
 }
 
 
@@ -29,7 +32,8 @@ async def get_new_session(call: Call, impersonateUser: str = "") -> JsonObject:
     Where nobody logs in, the user is the one named by the header `X-SWARM-USER_ID`, else the local one. With accounts
     it is the one of the login token, which is the cookie `swarm_token` or `Authorization: Bearer`; a caller on the
     server's own machine may be its owner. `impersonateUser` makes the session for another user who is already known;
-    that needs the permission `manage_users`.
+    that needs the permission `manage_users`. `count_running`, the backends that run or are starting, is what SwarmUI
+    servers of 2024 want to know before they take this one for a backend.
     """
     state = call.state
     entrant = await state.accounts.door.enter(call.headers, call.peer)
@@ -48,6 +52,7 @@ async def get_new_session(call: Call, impersonateUser: str = "") -> JsonObject:
         "version": state.version,
         "server_id": state.server_id,
         "permissions": user.permission_ids(),
+        "count_running": sum(one.status in _AT_WORK for one in state.pool.instances()),
     }
 
 

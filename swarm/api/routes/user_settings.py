@@ -35,17 +35,18 @@ def _listed(call: Call) -> JsonObject:
     """Languages and word lists are files: what can be chosen is what is there now. Blocking."""
     upkeep = call.state.upkeep
     shown = settings_map(UserSettings, call.caller.user.settings, leave_out=["roles"])
-    completion: Any = shown["autocomplete"]
-    fields = {
-        **completion["value"],
-        "source": _offering(completion["value"]["source"], ["", *upkeep.word_lists.names()]),
-    }
     offered: JsonObject = {
         **shown,
         "language": _offering(shown["language"], upkeep.languages.codes()),
-        "autocomplete": {**completion, "value": fields},
+        "audio": _within(shown["audio"], "completionsound", ["", *upkeep.sounds.names()]),
+        "autocomplete": _within(shown["autocomplete"], "source", ["", *upkeep.word_lists.names()]),
     }
     return {"themes": _THEMES, "settings": offered}
+
+
+def _within(group: Any, name: str, options: list[str]) -> JsonObject:
+    """A group whose setting `name` offers `options`."""
+    return {**group, "value": {**group["value"], name: _offering(group["value"][name], options)}}
 
 
 def _offering(setting: Any, options: list[str]) -> JsonObject:

@@ -1,7 +1,8 @@
 """Pictures without a device: the same for the same seed, and failures on request. For tests, benchmarks and UI work.
 
 Words in a prompt make it misbehave: `fake-fail` refuses the job, `fake-crash` takes the backend down, `fake-redirect`
-gives the job back once, `fake-hang` never ends by itself.
+gives the job back once, `fake-hang` never ends by itself, `fake-draft` hands out an intermediate picture first,
+`fake-extra` one picture more than was asked for.
 """
 
 from __future__ import annotations
@@ -93,8 +94,12 @@ class FakeBackend:
                     small = gradient(seed, _PREVIEW_SIDE, _PREVIEW_SIDE, fraction)
                     picture = as_png(small, filling=self._settings.preview_kilobytes * 1000)
                     yield Preview(index=index, picture=picture, overall=fraction, current=fraction)
-        for index, seed in enumerate(job.seeds):
-            pixels = gradient(seed, job.input.get(WIDTH), job.input.get(HEIGHT))
+        width, height, prompt = job.input.get(WIDTH), job.input.get(HEIGHT), job.input.get(PROMPT)
+        if "fake-draft" in prompt:
+            yield ImageDone(index=0, result=gradient(job.seeds[0], width, height, 0.5), seconds=0.0, real=False)
+        extra = (job.seeds[-1] + 1,) if "fake-extra" in prompt else ()
+        for index, seed in enumerate((*job.seeds, *extra)):
+            pixels = gradient(seed, width, height)
             yield ImageDone(index=index, result=pixels, seconds=total * self._settings.step_milliseconds / 1000)
 
     async def _misbehave(self, job: Job) -> None:

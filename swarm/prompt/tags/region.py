@@ -42,7 +42,10 @@ def segment(tag: TagUse, context: TagContext) -> str | None:
 
 @prompt_tag("extend", phase=Phase.BASIC)
 def extend(tag: TagUse, context: TagContext) -> str | None:
-    """`<extend:33>` makes a video so many frames longer, from the text behind it."""
+    """`<extend:33>` lets a video go on by a clip of so many frames, from the text behind it.
+
+    The clip begins with the last frames of the video, which are shown once.
+    """
     return _numbered(tag, context)
 
 
