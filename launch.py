@@ -2,10 +2,11 @@
 """From a fresh machine to a running server: makes .venv, installs once, and hands over to `python -m swarm`.
 
     python3 launch.py [flags of the server]     start; --help lists the flags
+    python3 launch.py doctor                    and gen, backup, restore: what `python -m swarm` can do besides
     python3 launch.py check                     install the development tools too, and check the code
 
 Which build of torch is installed: CUDA where an NVIDIA driver answers, else the CPU one. `--torch=cu130`,
-`--torch=rocm7.0`, `--torch=cpu` or the environment variable SWARM_TORCH choose another. Standard library only.
+`--torch=rocm7.1`, `--torch=cpu` or the environment variable SWARM_TORCH choose another. Standard library only.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "swarm-installed.json"
 LOG = VENV / "install.log"
+HELP = """\
+For launch.py itself: --torch=BUILD installs that build of PyTorch (cpu, cu130, rocm7.1 ...); everything else goes to:
+
+"""
 
 
 def say(text: str) -> None:
@@ -43,9 +48,12 @@ def torch_build(arguments: list[str]) -> tuple[str, list[str]]:
     """The wanted build of torch (`cpu`, `cu130`, `` for whatever the index prefers), and the other arguments."""
     chosen = os.environ.get("SWARM_TORCH", "")
     rest = []
-    for argument in arguments:
+    left = iter(arguments)
+    for argument in left:
         if argument.startswith("--torch="):
             chosen = argument.partition("=")[2]
+        elif argument == "--torch":
+            chosen = next(left, "")
         else:
             rest.append(argument)
     if not chosen and sys.platform != "darwin" and not has_nvidia():
@@ -193,7 +201,10 @@ def main(arguments: list[str]) -> int:
         return 1
     checks = arguments[:1] == ["check"]
     build, rest = torch_build(arguments[1:] if checks else arguments)
-    if not checks and {"-h", "--help"} & set(rest):
+    starts = not rest or rest[0].startswith("-")
+    if starts and not checks and {"-h", "--help"} & set(rest):
+        sys.stdout.write(HELP)
+        sys.stdout.flush()
         os.environ["PYTHONPATH"] = str(ROOT)
         return hand_over(sys.executable, "-m", "swarm", "--help")
     try:
@@ -204,6 +215,8 @@ def main(arguments: list[str]) -> int:
     if checks:
         os.chdir(ROOT)
         return hand_over(str(venv_python()), "-m", "tests.check", *rest)
+    # Python is not to look for modules in the folder one stands in: a `swarm` there would come before ours.
+    os.environ["PYTHONSAFEPATH"] = "1"
     return hand_over(str(venv_python()), "-m", "swarm", *rest)
 
 

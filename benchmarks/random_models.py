@@ -55,7 +55,10 @@ def _random(kind: Any, config: Any, device: Device, dtype: torch.dtype, *, sprea
     """A network of random weights, made where it will be; norms are 1, biases 0."""
     with init_empty_weights(include_buffers=False):
         network = kind.from_config(config) if isinstance(config, dict) else kind(config)
-    network = network.to_empty(device=device.place).to(dtype)
+    # Its format is chosen while it is empty, so that no float32 twice as large is ever made.
+    network = network.to(dtype)
+    buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    network = network.to_empty(device=device.place)
     generator = torch.Generator(device.place).manual_seed(0)
     with torch.no_grad():
         for name, weight in network.named_parameters():
@@ -64,8 +67,7 @@ def _random(kind: Any, config: Any, device: Device, dtype: torch.dtype, *, sprea
             else:
                 weight.fill_(1.0 if "norm" in name and name.endswith("weight") else 0.0)
         for name, buffer in network.named_buffers():
-            if name.endswith("position_ids"):
-                buffer.copy_(torch.arange(buffer.shape[-1], device=device.place).expand_as(buffer))
+            buffer.copy_(buffers[name])
     return network.eval().requires_grad_(False)
 
 

@@ -112,6 +112,11 @@ class Architecture:
     def makes_pictures(self) -> bool:
         return self.latent is not None
 
+    @property
+    def hears_embeddings(self) -> bool:
+        """Whether textual inversions mean anything to it: CLIP's are read, by the batched tier."""
+        return self.adapter is not None and any(name.startswith("clip") for name in self.text_encoders)
+
     def sigma_table(self, *, zero_snr: bool | None = None, flow_shift: float | None = None) -> SigmaTable:
         """The training sigmas; both arguments override the family's own."""
         shift = flow_shift if flow_shift is not None else self.flow_shift

@@ -75,7 +75,11 @@ def _body(given: argparse.Namespace) -> dict[str, Any]:
 def _server(given: argparse.Namespace, console: Console) -> Iterator[str]:
     """The address of a server that answers; one that was started for this ends with the block."""
     if given.server:
-        yield given.server.rstrip("/")
+        address = str(given.server).rstrip("/")
+        address = address if "://" in address else f"http://{address}"
+        if not _answers(address):
+            raise Unavailable(f"No server answers at {address}.")
+        yield address
         return
     folders = [
         f"--{name}-dir={getattr(given, f'{name}_dir')}"
@@ -111,12 +115,14 @@ def _wait_for(address: str, child: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + _START_SECONDS
     while not _answers(address):
         if child.poll() is not None or time.monotonic() > end:
-            raise Unavailable("Swarm could not be started. Start it by itself to see why: python -m swarm")
+            raise Unavailable(
+                "Swarm could not be started. A server at another address than usual is named by --server."
+            )
         time.sleep(0.1)
     end = time.monotonic() + _BACKEND_SECONDS
     while httpx2.get(f"{address}/health/ready", timeout=10, trust_env=False).status_code != 200:
         if time.monotonic() > end:
-            raise Unavailable("No backend got ready. Ask `python -m swarm doctor` why.")
+            raise Unavailable("No backend got ready. Ask `python3 launch.py doctor` why.")
         time.sleep(0.2)
 
 
@@ -161,6 +167,7 @@ def _show(progress: Progress, bars: dict[str, Any], told: dict[str, Any]) -> Non
 def _first_model(http: httpx2.Client, session_id: str) -> str:
     body = {"session_id": session_id, "path": "", "depth": 5}
     files = http.post("/API/ListModels", json=body).json().get("files", [])
+    files = [file for file in files if file.get("is_supported_model_format", True)]
     if not files:
         raise Refused("There is no model yet. Put one into Models/Stable-Diffusion.")
     return str(files[0]["name"])

@@ -38,7 +38,7 @@ class Checkpoint:
         if start.startswith(_PICKLE_STARTS) and not (start[4:8] == bytes(4) and start[8:] == b"{"):
             raise BadInput(
                 f"The model file '{path.name}' is a pickled checkpoint, which can run any code when it is opened. "
-                "Convert it to safetensors first, for example with the 'convert' tool of the safetensors project."
+                "The route Pickle2SafeTensor converts it in a closed-off process; then use the .safetensors file."
             )
         try:
             self._file: GgufFile | _Safetensors = GgufFile(path) if is_gguf(start) else _Safetensors(path)

@@ -30,7 +30,8 @@ class Row:
 
     `sigma`: the noise level it stands for. `size`: what `size_numbers` said of the picture. `concat`: (1, C', h, w)
     channels beside x. `guidance`: what guidance-distilled models are told. `controls`: ControlNets at this step.
-    `variant`: a way to run the network that a feature asked for, the plain one is "".
+    `variant`: a way to run the network that a feature asked for, the plain one is "". `by_second`: it is asked of the
+    walk's second model.
     """
 
     x: torch.Tensor
@@ -42,6 +43,7 @@ class Row:
     guidance: float | None = None
     controls: tuple[Control, ...] = ()
     variant: str = ""
+    by_second: bool = False
 
 
 Sizes: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]
@@ -263,6 +265,7 @@ def kind_of(row: Row) -> object:
     """What rows of one call must have in common besides their prompts' length."""
     return (
         row.variant,
+        row.by_second,
         None if row.concat is None else tuple(row.concat.shape),
         row.guidance is None,
         tuple((control.file.path, control.mode) for control in row.controls),

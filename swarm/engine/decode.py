@@ -35,15 +35,22 @@ def decode(components: Components, device: Device, latents: Sequence[torch.Tenso
     """Finished latents (1, C, h, w) in the model's scale, all of one size, as images (n, 3, H, W), 0 to 1."""
     stacked = torch.cat(list(latents))
     if not device.is_cuda and _is_too_much(components, device, stacked):
-        pictures = _in_tiles(components, device, stacked)
+        pictures: torch.Tensor | None = None
     else:
-        try:
-            pictures = components.vae.decode(stacked)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            pictures = _in_tiles(components, device, stacked)
+        pictures = _at_once(components, stacked)
+    if pictures is None:
+        pictures = _in_tiles(components, device, stacked)
     return pictures.float().mul(0.5).add(0.5).clamp(0, 1)
+
+
+def _at_once(components: Components, stacked: torch.Tensor) -> torch.Tensor | None:
+    """None when there is no room for that: tiles are to begin when the error no longer holds what was half made."""
+    try:
+        return components.vae.decode(stacked)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
 
 
 def as_pixels(images: torch.Tensor) -> list[Pixels]:
@@ -102,4 +109,14 @@ def noisy(image: torch.Tensor, strength: float, seed: int) -> torch.Tensor:
 def encode(components: Components, device: Device, image: torch.Tensor) -> torch.Tensor:
     """An image (1, 3, H, W), 0 to 1, as a clean latent (1, C, h, w), float32 on the device, in the model's scale."""
     batch = image[:, :3].mul(2).sub(1).to(device=device.place)
-    return components.vae.encode(batch)
+    try:
+        return components.vae.encode(batch)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+    device.give_back()
+    components.vae.enable_tiling()
+    try:
+        return components.vae.encode(batch)
+    finally:
+        components.vae.disable_tiling()

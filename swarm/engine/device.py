@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import psutil
@@ -46,6 +46,7 @@ class Device:
 T = TypeVar("T")
 _FORMATS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 _STORES = {"float8": torch.float8_e4m3fn}
+_RESTING = {"default": None, "fp8_e4m3fn": torch.float8_e4m3fn, "fp8_e5m2": torch.float8_e5m2}
 
 
 def choose_device(gpu: int, dtype: str) -> Device:
@@ -73,11 +74,22 @@ def choose_device(gpu: int, dtype: str) -> Device:
     )
 
 
+_NO_ROOM = ("can't allocate memory", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED")
+"""The CPU's words, the driver's for pinned memory, and those of cuBLAS and cuDNN for workspaces of their own."""
+
+
+def resting(device: Device, kind: str | None) -> Device:
+    """The device as a model is loaded for whose weights rest as `kind` says: `default` (in the format they compute
+    in), `fp8_e4m3fn` or `fp8_e5m2`; None as they do on it anyway. The same object where nothing changes."""
+    store = device.store if kind is None else _RESTING[kind]
+    return device if store == device.store else replace(device, store=store)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that an allocation failed (CUDA says it by type, the CPU only in words)."""
     if isinstance(error, torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_ROOM)
 
 
 def is_poisoned(error: BaseException) -> bool:

@@ -25,6 +25,7 @@ from swarm.media.image import Picture
 
 Layer = tuple[torch.Tensor, torch.Tensor]
 KEPT = 2
+_WAY = "down", "mid", "up"
 REMEMBERED = 64
 _SINGLE, _FULL, _PLUS = "proj.weight", "proj.3.weight", "latents"
 """Tensors that tell how an adapter makes words of pictures; others want to be told whose face it is."""
@@ -46,11 +47,14 @@ class ImageWordLayers:
             yield
             return
         tokens = torch.cat([each.tokens for each in words]).to(device=self._device.place, dtype=self._device.compute)
-        weights = torch.tensor([each.weight for each in words]).to(tokens)[:, None, None]
         layers = cross_attention(self._unet)
         before = [layer.processor for layer in layers]
-        for layer, own, (key, value) in zip(layers, before, self._layers(words[0].file), strict=True):
-            layer.processor = Hearing(own, linear(tokens, key), linear(tokens, value), weights)
+        places = attention_places(self._unet)
+        count = max(places) + 1
+        loud = torch.tensor([[each.weight_at(place, count) for each in words] for place in range(count)]).to(tokens)
+        for layer, own, place, (key, value) in zip(layers, before, places, self._layers(words[0].file), strict=True):
+            if any(each.weight_at(place, count) for each in words):
+                layer.processor = Hearing(own, linear(tokens, key), linear(tokens, value), loud[place, :, None, None])
         try:
             yield
         finally:
@@ -92,6 +96,14 @@ def cross_attention(unet: Any) -> list[Any]:
     """The cross-attention layers in the order in which adapters number them."""
     names = [name.removesuffix(".processor") for name in unet.attn_processors]
     return [unet.get_submodule(name) for name in names if name.endswith("attn2")]
+
+
+def attention_places(unet: Any) -> list[int]:
+    """For each of `cross_attention`, at which of the network's places of attention it is: a place may have several
+    layers. Counted in the order the network goes through them: down, middle, up."""
+    names = [name.partition(".transformer_blocks")[0] for name in unet.attn_processors if "attn2" in name]
+    order = sorted(dict.fromkeys(names), key=lambda name: _WAY.index(name.partition("_")[0]))
+    return [order.index(name) for name in names]
 
 
 def _read_layers(file: ModelFile, unet: Any, device: Device) -> list[Layer]:

@@ -43,6 +43,10 @@ class LiveJob:
             overall, current = self._fractions(index)
             self.tell(StepDone(done=sum(self._steps), total=sum(self._totals), overall=overall, current=current))
 
+    def steps_of(self, index: int) -> int:
+        """How many steps picture `index` has behind it."""
+        return self._steps[index]
+
     def wants_preview(self, index: int) -> bool:
         """Whether it is time to show picture `index` again: at once, then a few times a second, never at the end."""
         if not self.job.wants_previews or not 0 < self._steps[index] < self._totals[index]:

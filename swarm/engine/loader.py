@@ -102,23 +102,27 @@ def _assembled(source: Source, architecture: Architecture, adapter: Adapter, par
 
 def _placed(parts: Parts, device: Device, asked: str) -> Residency:
     """Put the parts where they will be: on the device, or at home until they are needed."""
-    rest: tuple[torch.nn.Module, ...] = (parts.vae.module, *parts.text_modules)
-    residency = choose(asked, device, denoiser=_bytes(parts.denoiser), rest=sum(map(_bytes, rest)))
-    place = device.place if residency is Residency.FULL else HOME
     compute = parts.compute or device.compute
+    vae, text = _bytes(parts.vae.module), sum(map(_bytes, parts.text_modules))
+    # Made smaller where it was read, so that the device never has to hold it as it was.
+    parts.denoiser.to(compute).eval().requires_grad_(False)
+    if device.store is not None:
+        if device.is_cuda:
+            _channels_last(parts.denoiser)
+        # diffusers keeps the layers that suffer most from it (norms, embeddings, the last projection) as they are.
+        parts.denoiser.enable_layerwise_casting(storage_dtype=device.store, compute_dtype=compute)  # type: ignore[operator]
+    residency = choose(asked, device, denoiser=_bytes(parts.denoiser), rest=vae + text, visitor=max(vae, text))
+    place = device.place if residency is Residency.FULL else HOME
     settle(parts.vae.module, place, device.decode)
     for encoder in parts.text_modules:
         settle(encoder, place, compute)
     if residency is not Residency.FULL:
         parts.vae.awake = visiting((parts.vae.module,), device)
         parts.text.awake = visiting(parts.text_modules, device)
-    settle(parts.denoiser, HOME if residency is Residency.LOW else device.place, compute)
+    parts.denoiser.to(HOME if residency is Residency.LOW else device.place)
     if device.is_cuda:
         _channels_last(parts.denoiser)
         _channels_last(parts.vae.module)
-    if device.store is not None:
-        # diffusers keeps the layers that suffer most from it (norms, embeddings, the last projection) as they are.
-        parts.denoiser.enable_layerwise_casting(storage_dtype=device.store, compute_dtype=compute)  # type: ignore[operator]
     if residency is Residency.LOW:
         offload_blocks(parts.denoiser, device)
     return residency

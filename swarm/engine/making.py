@@ -67,7 +67,11 @@ def planned_steps(job: Job, acts: Sequence[Act]) -> int:
 def make(job: Job, index: int, base: Pass, acts: Sequence[Act]) -> Run:
     """One picture of a job."""
     making = Making(job=job, index=index, base=base)
-    answer = yield Sample(of=base)
+    for act in acts:
+        if act.opens:
+            yield from act.run(making)
+    answer = yield Sample(of=making.base)
+    acts = [act for act in acts if not act.opens]
     if isinstance(answer, Pixels):
         if not acts:
             return [answer]

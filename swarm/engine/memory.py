@@ -12,7 +12,7 @@ import psutil
 from swarm.base.errors import BadInput
 from swarm.engine.branches import Branches
 from swarm.engine.components import Components
-from swarm.engine.device import Device
+from swarm.engine.device import Device, resting
 from swarm.engine.loader import Families
 from swarm.engine.lora import Patched
 from swarm.engine.parking import rest, wake
@@ -20,28 +20,42 @@ from swarm.engine.patches import Patches
 from swarm.engine.preview import colours_for
 from swarm.engine.readahead import read_ahead
 from swarm.engine.runner import Model
+from swarm.features.negative_model import negative_pass, unlike
+from swarm.features.preferred_dtype import preferred_store
 from swarm.jobs.job import Job, LoraUse, ModelFile
 from swarm.jobs.stage import Pass, Patch
 
 _RESERVE = 2 * 1024**3
 """Bytes left free when a model is loaded: activations need room too."""
+_TOLD = "in_channels", "cross_attention_dim", "joint_attention_dim", "addition_embed_type"
+"""What the entries of a denoiser's config are called that say what it can be told."""
 
 
 @dataclass(frozen=True)
 class WeightsKey:
     """Walks with equal keys run on the same weights. `parts`: (slot, path, stamp) of what completes or replaces
-    components. `loras`: (path, stamp, weight, text weight) each. `patches`: (patch id, its key) each."""
+    components. `loras`: (path, stamp, weight, text weight) each. `patches`: (patch id, its key) each. `second`: the
+    weights that answer for the negative prompt, where those are others. `copy`: 1 for weights that a walk needs twice,
+    in two states. `store`: the format they rest in, where that is not the device's own choice (engine.device)."""
 
     path: Path
     stamp: str
     parts: tuple[tuple[str, Path, str], ...] = ()
     loras: tuple[tuple[Path, str, float, float], ...] = ()
     patches: tuple[tuple[str, Hashable], ...] = ()
+    second: WeightsKey | None = None
+    copy: int = 0
+    store: str | None = None
 
     @property
     def base(self) -> WeightsKey:
         """The same without what is put in and taken out again."""
-        return replace(self, loras=(), patches=())
+        return replace(self, loras=(), patches=(), second=None)
+
+    @property
+    def bases(self) -> tuple[WeightsKey, ...]:
+        """What has to be loaded."""
+        return (self.base,) if self.second is None else (self.base, self.second.base)
 
 
 def file_key(file: ModelFile, parts: Mapping[str, ModelFile]) -> WeightsKey:
@@ -92,10 +106,21 @@ class Models:
         return self._families.adapter_of(file) is not None
 
     def key(self, of: Pass) -> WeightsKey:
-        return weights_key(of, self.patches)
+        own, other = self._own_key(of), negative_pass(of)
+        second = own if other is None else self._own_key(other)
+        if second == own:
+            return own
+        return replace(own, second=replace(second, copy=1) if second.base == own.base else second)
+
+    def _own_key(self, of: Pass) -> WeightsKey:
+        kind = preferred_store(of.input)
+        changes = resting(self.device, kind) is not self.device
+        return replace(weights_key(of, self.patches), store=kind if changes else None)
 
     def is_ready(self, key: WeightsKey) -> bool:
         """Whether walks of `key` can run without anything being read or changed first."""
+        if key.second is not None and not self.is_ready(key.second):
+            return False
         base = key.base
         if base not in self._loaded:
             return False
@@ -103,7 +128,7 @@ class Models:
 
     def is_loaded(self, key: WeightsKey) -> bool:
         """Whether its files are in memory."""
-        return key.base in self._loaded
+        return all(base in self._loaded for base in key.bases)
 
     def swap_seconds(self, key: WeightsKey) -> float:
         """What it took to make `key` ready the last time; 0 if it is ready or was never."""
@@ -112,63 +137,80 @@ class Models:
     def ready(self, of: Pass) -> Model:
         """The model of a walk with its LoRAs and patches in it. Raises BadInput when a file cannot be used."""
         key = self.key(of)
-        base = key.base
         if self.is_ready(key):
-            self._loaded.move_to_end(base)
-            return self._loaded[base]
+            for base in key.bases:
+                self._loaded.move_to_end(base)
+            model = self._loaded[key.base]
+            return model if key.second is None else replace(model, second=self._loaded[key.second.base])
         before = self._clock()
-        model = self.loaded(of.model, of.parts)
+        model = self._made_ready(of, key, key.bases)
+        if key.second is not None and (other := negative_pass(of)) is not None:
+            second = self._made_ready(other, key.second, key.bases)
+            refuse_unlike(model.components, second.components)
+            model = replace(model, second=second)
+        self._seconds[key] = self._clock() - before
+        return model
+
+    def _made_ready(self, of: Pass, key: WeightsKey, kept: Sequence[WeightsKey]) -> Model:
+        """One model of a walk with its LoRAs and patches in it; those of `kept` stay loaded."""
+        base = key.base
+        model = self._held(of.model, of.parts, base, kept)
         self._changed[base].put(())
         if self._patched[base].uses != key.loras:
             self._patched[base].put(acting(of.loras), key.loras)
         self._changed[base].put(key.patches)
-        self._seconds[key] = self._clock() - before
         return model
 
     def with_vae(self, of: Pass) -> Model:
         """The model of a walk, its patches in it, with whatever LoRAs are in it now: they leave the VAE alone."""
         key = self.key(of)
-        model = self.loaded(of.model, of.parts)
+        model = self._held(of.model, of.parts, key.base, ())
         self._changed[key.base].put(key.patches)
         return model
 
     def loaded(self, file: ModelFile, parts: Mapping[str, ModelFile]) -> Model:
         """The model with whatever is in it now."""
-        base = file_key(file, parts)
-        model = self._loaded.get(base) or self._load(file, parts, base)
+        return self._held(file, parts, file_key(file, parts), ())
+
+    def _held(
+        self, file: ModelFile, parts: Mapping[str, ModelFile], base: WeightsKey, kept: Sequence[WeightsKey]
+    ) -> Model:
+        model = self._loaded.get(base) or self._load(file, parts, base, kept)
         self._loaded.move_to_end(base)
         return model
 
     def announce(self, key: WeightsKey) -> None:
         """`key` will be wanted soon: have its files read into the system's cache while the device works."""
-        base = key.base
-        if base in self._loaded or base in self._parked or base in self._announced:
-            return
-        self._announced.add(base)
-        read_ahead([base.path, *(path for _slot, path, _stamp in base.parts)])
+        for base in key.bases:
+            if base not in self._loaded and base not in self._parked and base not in self._announced:
+                self._announced.add(base)
+                read_ahead([base.path, *(path for _slot, path, _stamp in base.parts)])
 
     def put_in_place(self, model: Model, parts: Mapping[str, ModelFile]) -> None:
         """Use `model` from now on where its files are asked for; they must be loaded already."""
         self._loaded[file_key(model.components.file, parts)] = model
 
     def drop_others(self, kept: WeightsKey | None) -> bool:
-        """Unload every model but the one of `kept`, from main memory too; True if there was one."""
-        dropped = [key for key in self._loaded if kept is None or key != kept.base]
+        """Unload every model but those of `kept`, from main memory too; True if there was one."""
+        dropped = [key for key in self._loaded if kept is None or key not in kept.bases]
         for key in dropped:
             self._drop(key, park=False)
         parked, self._parked = bool(self._parked), OrderedDict()
         return bool(dropped) or parked
 
-    def _load(self, file: ModelFile, parts: Mapping[str, ModelFile], key: WeightsKey) -> Model:
+    def _load(
+        self, file: ModelFile, parts: Mapping[str, ModelFile], key: WeightsKey, kept: Sequence[WeightsKey]
+    ) -> Model:
         for old in [old for old in self._loaded if old.path == key.path and old.stamp != key.stamp]:
             self._drop(old, park=False)
         parked = self._parked.pop(key, None)
         need = parked.components.bytes if parked else sum(_weight_bytes(one.path) for one in (file, *parts.values()))
-        while self._loaded and self.device.free_memory() < need + _RESERVE:
-            self._drop(next(iter(self._loaded)), park=self.device.is_cuda)
+        droppable = [one for one in self._loaded if one not in kept]
+        while droppable and self.device.free_memory() < need + _RESERVE:
+            self._drop(droppable.pop(0), park=self.device.is_cuda)
         self._announced.discard(key)
         if parked is None:
-            model = made(self._families.load(file, self.device, parts), self.device)
+            model = made(self._families.load(file, resting(self.device, key.store), parts), self.device)
         else:
             model = parked
             wake(model.components, self.device)
@@ -210,6 +252,14 @@ def made(components: Components, device: Device) -> Model:
         colours=colours_for(components, device),
         device=device,
     )
+
+
+def refuse_unlike(main: Components, second: Components) -> None:
+    """Raises BadInput where the second model cannot be told what the main one is told."""
+    configs = main.denoiser.config, second.denoiser.config
+    told = [[getattr(config, name, None) for name in _TOLD] for config in configs]
+    if main.architecture.compat.id != second.architecture.compat.id or told[0] != told[1]:
+        raise BadInput(unlike(second.file.name, main.file.name))
 
 
 def _weight_bytes(path: Path) -> int:

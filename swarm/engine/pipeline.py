@@ -29,6 +29,7 @@ from swarm.engine.whole.folders import (
     settle_pipeline,
     weight_bytes,
 )
+from swarm.engine.whole.going_on import joined, last_frames, shared_frames
 from swarm.engine.whole.loras import Key, key_of, put_in, take_out
 from swarm.engine.whole.previews import Shown
 from swarm.engine.whole.results import result_of
@@ -39,10 +40,18 @@ from swarm.engine.whole.vaes import put_in_vae
 from swarm.engine.whole.watching import Cancelled, Watch, watched
 from swarm.engine.whole.wish import Wish, base_wish, wish_of
 from swarm.features.core import STEPS
-from swarm.features.image_to_video import VIDEO_MODEL, filming_pass
+from swarm.features.image_to_video import VIDEO_MODEL, VIDEO_VIDEO_CREATIVITY, filming_pass
+from swarm.features.init_image import INIT_IMAGE_CREATIVITY
 from swarm.features.refiner import OUTPUT_INTERMEDIATE_IMAGES
 from swarm.features.resolution import HEIGHT, WIDTH
-from swarm.features.video import ANIMATE, VIDEO_PREVIEW_TYPE, finished_clip
+from swarm.features.video import ANIMATE, TEXT_VIDEO_FRAMES, VIDEO_FPS, VIDEO_PREVIEW_TYPE, finished_clip
+from swarm.features.video_extend import (
+    VIDEO_EXTEND_FRAME_OVERLAP,
+    VIDEO_EXTEND_MODEL,
+    extending_pass,
+    extensions,
+    sized,
+)
 from swarm.jobs.acts import Film
 from swarm.jobs.events import LoadingModel
 from swarm.jobs.job import LoraUse, ModelFile
@@ -137,13 +146,37 @@ class WholePipelines:
             )
             loras = tuple(use for use in job.loras if use.section in BASE_SECTIONS)
             result = self.make(model_of(job), job.parts, wish, loras, told)
-            if isinstance(result, Pixels) and job.input.has(VIDEO_MODEL):
-                of = filming_pass(base_pass(job, index, ()), job, result.width, result.height)
-                steps = wish.steps
-                if job.input.get(OUTPUT_INTERMEDIATE_IMAGES):
-                    live.extra(index, result)
-                result = self._filmed(of, result, replace(told, stepped=_after(live, index, steps)))
-            live.image(index, result)
+            if job.input.has(VIDEO_MODEL):
+                result = self._by_video_model(live, index, result, told)
+            live.image(index, self._extended(live, index, result, told))
+
+    def _by_video_model(self, live: LiveJob, index: int, result: Pixels | Clip, told: Told) -> Pixels | Clip:
+        """What the video model makes of the base model's picture, of its clip, or of the first frame of that."""
+        job, input = live.job, live.job.input
+        of = filming_pass(base_pass(job, index, ()), job, result.width, result.height)
+        if input.get(OUTPUT_INTERMEDIATE_IMAGES):
+            live.extra(index, result)
+        told = replace(told, stepped=_after(live, index, live.steps_of(index)))
+        creativity = input.get(VIDEO_VIDEO_CREATIVITY)
+        if isinstance(result, Pixels) or creativity >= 1:
+            return self._filmed(of, result if isinstance(result, Pixels) else result.frame(0), told)
+        of = of.with_input(of.input.having(INIT_IMAGE_CREATIVITY, creativity))
+        film = last_frames(result, result.count, (of.input.get(WIDTH), of.input.get(HEIGHT)))
+        return (
+            result
+            if creativity == 0
+            else self.make(of.model, of.parts, wish_of(of.input, of.seed, film=film), of.loras, told)
+        )
+
+    def _extended(self, live: LiveJob, index: int, result: Pixels | Clip, told: Told) -> Pixels | Clip:
+        """Made as much longer as the prompt says, trimmed and turned."""
+        job, base = live.job, base_pass(live.job, index, ())
+        overlap = job.input.get(VIDEO_EXTEND_FRAME_OVERLAP)
+        for number in range(len(extensions(job.input)) if job.input.has(VIDEO_EXTEND_MODEL) else 0):
+            of = extending_pass(base, job, number)
+            told = replace(told, stepped=_after(live, index, live.steps_of(index)))
+            result = self._continued(of, result, overlap, told)
+        return finished_clip(result, job.input)
 
     def film(self, shot: Shot, ask: Film) -> Pixels | Clip:
         """The clip that begins with a finished picture. Raises as `make`."""
@@ -155,12 +188,16 @@ class WholePipelines:
             preview=lambda picture: live.preview(shot.index, picture),
             preview_type=ask.of.input.get(VIDEO_PREVIEW_TYPE),
         )
-        pixels = as_pixels(ask.image[:, :3])[0]
+        first = as_pixels(ask.image[:, :3])[0] if ask.before is None else ask.before
         if not live.is_done:
             live.tell(LoadingModel(name=ask.of.model.name))
-        if ask.of.input.get(OUTPUT_INTERMEDIATE_IMAGES):
-            live.extra(shot.index, pixels)
-        result = self._filmed(ask.of, pixels, told)
+        if isinstance(first, Pixels) and ask.of.input.get(OUTPUT_INTERMEDIATE_IMAGES):
+            live.extra(shot.index, first)
+        if ask.overlap is not None:
+            result: Pixels | Clip = self._continued(ask.of, first, ask.overlap, told)
+        else:
+            assert isinstance(first, Pixels)
+            result = self._filmed(ask.of, first, told)
         shot.behind += ask.of.input.get(STEPS)
         return result
 
@@ -168,6 +205,23 @@ class WholePipelines:
         size = of.input.get(WIDTH), of.input.get(HEIGHT)
         image = to_pillow(first).convert("RGB").resize(size, Image.Resampling.LANCZOS)
         return self.make(of.model, of.parts, wish_of(of.input, of.seed, image=image), of.loras, told)
+
+    def _continued(self, of: Pass, before: Pixels | Clip, overlap: int, told: Told) -> Clip:
+        """The clip so far with what comes after it. Raises as `make`, and BadInput for an extension of no length."""
+        if told.is_cancelled():
+            raise Cancelled
+        if isinstance(before, Pixels):
+            data = to_pillow(before).convert("RGB").tobytes()
+            before = Clip(width=before.width, height=before.height, fps=of.input.get(VIDEO_FPS), data=data)
+        pipe = self._ready(of.model, of.parts).pipe
+        shared = shared_frames(pipe, min(overlap, before.count), of.input.get(TEXT_VIDEO_FRAMES))
+        of = sized(of, before.width, before.height)
+        frames = last_frames(before, shared, (before.width, before.height))
+        after = self.make(
+            of.model, of.parts, wish_of(of.input, of.seed, image=frames[0], before=frames), of.loras, told
+        )
+        assert isinstance(after, Clip)
+        return joined(before, after, shared)
 
     def make(self, file: ModelFile, parts: Parts, wish: Wish, loras: tuple[LoraUse, ...], told: Told) -> Pixels | Clip:
         """One picture or clip. Raises Cancelled, UserError, or what the pipeline raises."""
@@ -197,8 +251,7 @@ class WholePipelines:
         finally:
             if held.takes_turns:
                 held.pipe.maybe_free_model_hooks()
-        result = result_of(output, wish.fps)
-        return finished_clip(result, wish.input) if isinstance(result, Clip) else result
+        return result_of(output, wish.fps)
 
     def _ready(self, file: ModelFile, parts: Parts) -> Held:
         key = files_key(file, parts)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from enum import Enum
+from typing import Any
 
 import torch
 from diffusers.hooks import apply_group_offloading
@@ -18,7 +19,7 @@ from swarm.engine.device import Device
 
 _RESERVE = 2 * 1024**3
 _RESERVED_SHARE = 0.15
-"""Left free for activations: this much, and this share of the device's memory."""
+"""Left free for activations: this much, and, where all stays, this share of the device's memory for larger calls."""
 
 HOME = torch.device("cpu")
 """Where weights rest."""
@@ -32,8 +33,9 @@ class Residency(Enum):
     LOW = "low"
 
 
-def choose(asked: str, device: Device, *, denoiser: int, rest: int) -> Residency:
-    """`asked`: a value of Residency, or `auto`. `denoiser`, `rest`: bytes of the denoiser and of everything else.
+def choose(asked: str, device: Device, *, denoiser: int, rest: int, visitor: int = 0) -> Residency:
+    """`asked`: a value of Residency, or `auto`. `denoiser`, `rest`: bytes of the denoiser and of everything else;
+    `visitor`: of the largest part of the rest that is on the device at one time, beside the denoiser.
 
     The processor keeps everything where it is unless it is asked otherwise: there is nowhere else.
     """
@@ -41,27 +43,43 @@ def choose(asked: str, device: Device, *, denoiser: int, rest: int) -> Residency
         return Residency(asked)
     if not device.is_cuda:
         return Residency.FULL
-    room = device.memory - _RESERVE - int(device.memory * _RESERVED_SHARE)
-    if denoiser + rest <= room:
+    room = device.memory - _RESERVE
+    if denoiser + rest <= room - int(device.memory * _RESERVED_SHARE):
         return Residency.FULL
-    return Residency.BALANCED if denoiser <= room else Residency.LOW
+    # Visitors come before or after the steps, when there are next to no activations.
+    return Residency.BALANCED if max(denoiser, denoiser + visitor - _RESERVE // 2) <= room else Residency.LOW
 
 
 def visiting(modules: tuple[torch.nn.Module, ...], device: Device) -> Callable[[], AbstractContextManager[None]]:
-    """`with awake():` has the modules on the device, and at home afterwards."""
+    """`with awake():` has the modules on the device, and at home afterwards.
+
+    Weights do not change while they are away, so nothing is copied back: what rests at home is taken up again.
+    """
 
     @contextmanager
     def awake() -> Iterator[None]:
+        homes = list(_homes(modules))
         for module in modules:
             module.to(device.place)
         try:
             yield
         finally:
-            for module in modules:
-                module.to(HOME)
+            for holder, name, tensor, resting in homes:
+                tensor.data = resting
+                holder[name] = tensor
             device.give_back()
 
     return awake
+
+
+def _homes(modules: tuple[torch.nn.Module, ...]) -> Iterator[tuple[Any, str, torch.Tensor, torch.Tensor]]:
+    """Where each tensor of modules is held, by which name, the tensor, and what is in it now."""
+    for module in modules:
+        for part in module.modules():
+            for holder in (part._parameters, part._buffers):
+                for name, tensor in holder.items():
+                    if tensor is not None:
+                        yield holder, name, tensor, tensor.data
 
 
 def offload_blocks(module: torch.nn.Module, device: Device) -> None:

@@ -36,6 +36,11 @@ from swarm.jobs.acts import Act
 from swarm.jobs.stage import Conditioning, Control, Pass, Patch, Stage, StageContext, StageFunction
 from swarm.media.image import Pixels
 
+_CLIMBER = "euler"
+"""The sampler of walks upwards: it adds no noise and goes either way."""
+_LOWEST = 1e-4
+"""The noise level that a walk upwards begins at, in place of none."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Methods:
@@ -50,21 +55,25 @@ class Methods:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Model:
-    """Loaded components with what is derived from them once."""
+    """Loaded components with what is derived from them once. `second`: who answers for the negative prompt, where that
+    is another model."""
 
     components: Components
     denoiser: Denoiser
     branches: Branches
     colours: Colours
     device: Device
+    second: Model | None = None
 
     def answers(self, rows: Sequence[Row]) -> torch.Tensor:
         """The denoiser's outputs for rows of one entry of `together`: (n, C, h, w) float32."""
+        model = self.second if rows[0].by_second else self
+        assert model is not None, "these rows are for a second model"
         loras = rows[0].conditioning.loras
         if not loras:
-            return self.denoiser(rows)
-        with self.branches.acting(loras):
-            return self.denoiser(rows)
+            return model.denoiser(rows)
+        with model.branches.acting(loras):
+            return model.denoiser(rows)
 
 
 class Sampling:
@@ -79,12 +88,15 @@ class Sampling:
         self.of = of
         self._stages = active_stages(methods.stages, of)
         self._scale = of.input.get(CFG_SCALE)
-        self._sampler = methods.samplers[of.input.given(SAMPLER) or model.components.architecture.default_sampler]
+        default = model.components.architecture.default_sampler
+        self._sampler = methods.samplers[_CLIMBER if of.climbs else of.input.given(SAMPLER) or default]
         self.context = _started(model, methods, of, index, self._predicted)
         self._prompts = Prompts(
             model.components.text, self.context, self._stages.get(Stage.ENCODE, ()), with_negative=self._has_negative
         )
         self._act(Stage.START)
+        if of.climbs:
+            self.context.sigmas = [max(sigma, _LOWEST) for sigma in reversed(self.context.sigmas)]
         if self.context.concat is None:
             components = model.components
             self.context.concat = components.adapter.nothing_beside(components.denoiser, self.context.latent)
@@ -99,9 +111,8 @@ class Sampling:
         self._cache = StepCache.wanted_by(of)
         self._foretold: torch.Tensor | None = None
         self._seen: torch.Tensor | None = None
-        self._sizes = model.denoiser.size_numbers(
-            self.context.width, self.context.height, enhanced=of.input.get(MODEL_SPECIFIC_ENHANCEMENTS)
-        )
+        size, enhanced = (self.context.width, self.context.height), of.input.get(MODEL_SPECIFIC_ENHANCEMENTS)
+        self._sizes = model.denoiser.size_numbers(*size, enhanced=enhanced)
         self._run = self._sampler_run()
         if self.result is None:
             self._advance(None)
@@ -133,7 +144,8 @@ class Sampling:
         told = self._told(question)
         self._in_parts = len(told.positive) > 1 or len(told.negative) > 1
         sizes = self._sizes
-        against = [self._row(x, question, each, sizes[1]) for each in told.negative]
+        second = self.model.second is not None
+        against = [self._row(x, question, each, sizes[1], by_second=second) for each in told.negative]
         rows = [*(self._row(x, question, each, sizes[0]) for each in told.positive), *against]
         if self._cache is not None:
             self._seen = rows[0].x
@@ -152,7 +164,8 @@ class Sampling:
             self._cache.learn(self._seen, outputs)
         assert x is not None and outputs is not None, "rows() comes before answer()"
         keep, factor = denoised_factors(self.model.components.prediction, question.sigma)
-        if Stage.GUIDE in self._stages or self._sampler.wants_unguided or self._in_parts:
+        guides = Stage.GUIDE in self._stages or self._sampler.wants_unguided
+        if guides or self._in_parts or self.model.second is not None:
             self._advance(self._guided(question, x, outputs, keep, factor))
             return
         said = outputs if len(outputs) == 1 else combine(outputs[:1], outputs[1:], self._scale)
@@ -187,8 +200,18 @@ class Sampling:
     def _share(self, question: Denoise) -> float:
         return (question.step + self.context.first_step) / max(1, self.total + self.context.first_step)
 
-    def _row(self, x: torch.Tensor, question: Denoise, conditioning: Conditioning, size: tuple[float, ...]) -> Row:
-        components, context = self.model.components, self.context
+    def _row(
+        self,
+        x: torch.Tensor,
+        question: Denoise,
+        conditioning: Conditioning,
+        size: tuple[float, ...],
+        *,
+        by_second: bool = False,
+    ) -> Row:
+        asked, context = self.model.second if by_second else self.model, self.context
+        assert asked is not None
+        components = asked.components
         controls: tuple[Control, ...] = ()
         if context.controls:
             share = self._share(question)
@@ -202,6 +225,7 @@ class Sampling:
             concat=context.concat,
             guidance=context.guidance,
             controls=controls,
+            by_second=by_second,
         )
 
     def _predicted(
@@ -222,10 +246,11 @@ class Sampling:
         """The same, for prompts of several parts and through the stages that shape guidance."""
         context, told = self.context, self._told(question)
         context.x, context.sigma, context.step = x, question.sigma, question.step
-        predictions = x * keep + outputs * factor
         count = len(told.positive)
-        context.cond = mixed(predictions[:count], told.positive)
-        context.uncond = mixed(predictions[count:], told.negative) if told.negative else None
+        context.cond = mixed(x * keep + outputs[:count] * factor, told.positive)
+        if self.model.second is not None:
+            keep, factor = denoised_factors(self.model.second.components.prediction, question.sigma)
+        context.uncond = mixed(x * keep + outputs[count:] * factor, told.negative) if told.negative else None
         context.denoised = context.cond
         if context.uncond is not None:
             context.denoised = combine(context.cond, context.uncond, self._scale)
@@ -300,7 +325,10 @@ def active_stages(stages: Sequence[StageFunction], of: Pass) -> dict[Stage, list
 def _told_to(model: Model, of: Pass) -> Model:
     """The model as this walk's request wants it to be seen."""
     components = as_asked(model.components, of.input)
-    return model if components is model.components else replace(model, components=components)
+    second = None if model.second is None else _told_to(model.second, of)
+    if components is model.components and second is model.second:
+        return model
+    return replace(model, components=components, second=second)
 
 
 def _started(model: Model, methods: Methods, of: Pass, index: int, predict: Predict) -> StageContext:

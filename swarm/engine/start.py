@@ -41,6 +41,9 @@ T = TypeVar("T", bound=Declared)
 FEATURES = frozenset({"folderslash"})
 """Feature flags that no parameter stands for; the others are those of the parameters that act here."""
 
+ELSEWHERE = frozenset({"autowebui"})
+"""Flags of parameters that only another kind of backend understands."""
+
 EXTENSIONS = Path(swarm.__file__).resolve().parents[1] / "extensions"
 
 
@@ -95,7 +98,8 @@ def ready_message(device: Device) -> Ready:
 
 def feature_flags() -> tuple[str, ...]:
     """What requests may demand of this engine (swarm-t2i 2.6)."""
-    return tuple(sorted(FEATURES.union(*(param.flags for param in collect(swarm.features, Param).values()))))
+    acting = FEATURES.union(*(param.flags for param in collect(swarm.features, Param).values()))
+    return tuple(sorted(acting - ELSEWHERE))
 
 
 def be_quiet() -> None:

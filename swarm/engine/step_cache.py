@@ -1,4 +1,7 @@
-"""What one walk's network said last, and whether that is still good enough (features/easy_cache.py)."""
+"""What one walk's network said last, and whether that is still good enough (features/easy_cache.py).
+
+Sums stay on the device; only whether to compute is read back, once a step: what happens next depends on it.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +24,9 @@ class StepCache:
         self._end = end
         self._input: torch.Tensor | None = None
         self._output: torch.Tensor | None = None
-        self._rate: float | None = None
+        self._rate: torch.Tensor | None = None
         self._told: tuple[Conditioning, ...] = ()
-        self._left_out = 0.0
+        self._left_out: torch.Tensor | float = 0.0
         self.skipped = 0
 
     @staticmethod
@@ -48,9 +51,10 @@ class StepCache:
             return None
         if not self._start <= share < self._end:
             return None
-        change = self._rate * float((x - known).abs().mean()) / max(float(output.abs().mean()), 1e-8)
-        self._left_out += change
-        if self._left_out >= self._threshold:
+        change = self._rate * _size(x - known) / _size(output).clamp(min=1e-8)
+        self._left_out = change + self._left_out
+        # Written so that a change that is no number counts as too large.
+        if not float(self._left_out) < self._threshold:
             self._left_out = 0.0
             return None
         foretold = output - known + x
@@ -61,7 +65,9 @@ class StepCache:
     def learn(self, x: torch.Tensor, output: torch.Tensor) -> None:
         """The network said `output` to `x`."""
         if self._input is not None and self._output is not None and len(self._output) == len(output):
-            moved = float((x - self._input).abs().mean())
-            if moved > 0:
-                self._rate = float((output - self._output).abs().mean()) / moved
+            self._rate = _size(output - self._output) / _size(x - self._input)
         self._input, self._output = x, output
+
+
+def _size(values: torch.Tensor) -> torch.Tensor:
+    return values.abs().mean()

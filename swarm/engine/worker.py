@@ -23,6 +23,9 @@ from swarm.jobs.job import Job, ModelFile
 
 logger = logging.getLogger(__name__)
 
+_AGAIN = ("load", "admit", "decode")
+"""Work that changes nothing before it is through, so that it can be done again; model calls make room themselves."""
+
 
 class Worker:
     """Serves jobs with a batcher and whole pipelines, from a mailbox."""
@@ -125,7 +128,7 @@ class Worker:
     def _perform(self, work: Work) -> None:
         """Run a piece of work. When it fails for several jobs, try each alone, so that only the guilty one fails."""
         try:
-            work.run()
+            self._with_room(work)
         except Cancelled:
             for live in work.jobs:
                 self._batcher.drop(live.job.id)
@@ -142,6 +145,17 @@ class Worker:
                 self._batcher.drop(live.job.id)
                 self._fail(live.job.id, error)
 
+    def _with_room(self, work: Work) -> None:
+        """Run a piece of work; where it runs out of memory, once more with nothing else in there."""
+        try:
+            work.run()
+            return
+        except RuntimeError as error:
+            if work.name not in _AGAIN or not is_out_of_memory(error) or not self._free():
+                raise
+        # Only out here the error has let go of what was half made.
+        work.run()
+
     def _fail(self, id: str, error: Exception) -> None:
         kind, sentence = _explained(error)
         if kind == "failed":
@@ -156,6 +170,9 @@ class Worker:
             else:
                 self._whole.ready(model, dict(model.companions))
         except Exception as error:
+            if is_poisoned(error):
+                logger.exception("The device is lost; the engine ends.")
+                raise
             kind, sentence = _explained(error)
             if kind == "failed":
                 logger.exception("Model %s could not be loaded.", model.name)

@@ -12,7 +12,7 @@ from swarm.features.init_image import INIT_IMAGE, INIT_IMAGE_CREATIVITY
 from swarm.features.mask import MASK_IMAGE
 from swarm.features.resolution import HEIGHT, WIDTH
 from swarm.features.sampling import SAMPLER, SCHEDULER
-from swarm.features.video import TEXT_VIDEO_FRAMES
+from swarm.features.video import TEXT_VIDEO_FRAMES, finished_clip
 from swarm.jobs.acts import Asking, Film, Making, act
 from swarm.jobs.job import Job, ModelFile
 from swarm.jobs.stage import Pass
@@ -43,6 +43,9 @@ SEED_OFFSET = 42
 
 SECTIONS = (Section.EVERYWHERE, Section.GLOBAL, Section.VIDEO)
 """Whose LoRAs act in the video model."""
+
+SOLVED_ANEW = (INIT_IMAGE, INIT_IMAGE_CREATIVITY, MASK_IMAGE, SAMPLER, SCHEDULER, TEXT_VIDEO_FRAMES)
+"""What a clip made after a picture does not take over from it."""
 
 _MULTIPLE = 64
 
@@ -119,6 +122,20 @@ VIDEO_RESOLUTION = Dropdown(
     priority=19.0,
     **_PARAMS,
 )
+VIDEO_VIDEO_CREATIVITY = Decimal(
+    name="Video2Video Creativity",
+    description="Where the base model makes a video: how far the video model makes it anew. 1 starts from its first "
+    "frame alone.",
+    default=1.0,
+    min=0,
+    max=1,
+    step=0.05,
+    ignore_if="1",
+    priority=19.5,
+    view_type="slider",
+    advanced=True,
+    **_PARAMS,
+)
 VIDEO_END_IMAGE = Media(
     name="Video End Image",
     description="The picture the video ends with, for models that know how to get there.",
@@ -168,7 +185,13 @@ def make_video(making: Making) -> Asking:
     image = yield from making.as_image()
     height, width = image.shape[-2:]
     clip = yield Film(image=image, of=filming_pass(making.base, making.job, width, height))
-    making.clip, making.image = clip, None
+    making.clip = clip if goes_on(making.job.input) else finished_clip(clip, making.job.input)
+    making.image = None
+
+
+def goes_on(input: GenerationInput) -> bool:
+    """Whether the prompt makes the video longer (`<extend:frames>`), so that its end is not yet its end."""
+    return bool(split_sections(input.get(PROMPT)).extends)
 
 
 def filming_pass(base: Pass, job: Job, width: int, height: int) -> Pass:
@@ -188,7 +211,7 @@ def filming_pass(base: Pass, job: Job, width: int, height: int) -> Pass:
 
 def _input(input: GenerationInput, width: int, height: int) -> GenerationInput:
     """The request as the video model reads it. It is solved its own way unless its section says otherwise."""
-    asked = input.without(INIT_IMAGE, INIT_IMAGE_CREATIVITY, MASK_IMAGE, SAMPLER, SCHEDULER, TEXT_VIDEO_FRAMES)
+    asked = input.without(*SOLVED_ANEW)
     for param in (SAMPLER, SCHEDULER):
         if (own := input.given_within(param, Section.VIDEO)) is not None:
             asked = asked.having(param, own)

@@ -18,7 +18,8 @@ from swarm.params.param import Option
 _PARAMS: dict[str, Any] = {"permission": PARAM_VIDEO, "flags": ("video",), "advanced": True}
 
 
-def _formats(_choices: Choices) -> Sequence[Option]:
+def video_formats(_choices: Choices) -> Sequence[Option]:
+    """For dropdowns."""
     return [(format.id, format.name) for format in VIDEO_FORMATS.values()]
 
 
@@ -62,7 +63,7 @@ VIDEO_FORMAT = Dropdown(
     name="Video Format",
     description="The file format videos are saved in.",
     default="h264-mp4",
-    values=_formats,
+    values=video_formats,
     group=ADVANCED_VIDEO_GROUP,
     priority=3.0,
     do_not_preview=True,
@@ -107,11 +108,13 @@ TRIM_VIDEO_END_FRAMES = Integer(
 )
 
 
-def finished_clip(clip: Clip, input: GenerationInput) -> Clip | Pixels:
+def finished_clip(clip: Clip | Pixels, input: GenerationInput) -> Clip | Pixels:
     """A model's frames as the request wants them: trimmed, there and back. A single frame is a picture.
 
     Raises BadInput when trimming leaves nothing.
     """
+    if isinstance(clip, Pixels):
+        return clip
     start, end = input.get(TRIM_VIDEO_START_FRAMES), input.get(TRIM_VIDEO_END_FRAMES)
     if start or end:
         clip = trimmed(clip, start, end)

@@ -2,37 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TypeAlias
+
 from swarm.features.image_to_video import PARTS, VIDEO_MODEL, VIDEO_SWAP_MODEL
+from swarm.features.video_extend import EXTEND_PARTS, VIDEO_EXTEND_MODEL, VIDEO_EXTEND_SWAP_MODEL
 from swarm.jobs.job import ModelFile
 from swarm.jobs.needs import Files, Found, need
 from swarm.params.input import GenerationInput
 from swarm.params.kinds import Model
 
-_WAN = {
+_Beside: TypeAlias = "Mapping[str, tuple[str, tuple[str, ...], str]]"
+_WAN: _Beside = {
     "umt5xxl": ("Clip", ("umt5_xxl_fp8_e4m3fn_scaled", "umt5_xxl_fp16", "umt5_xxl"), "umt5"),
     "vae": ("VAE", ("wan_2.1_vae", "wan2.1_vae", "wan_vae"), "wan"),
     "clip_vision": ("ClipVision", ("clip_vision_h", "CLIP-ViT-H-14-laion2B-s32B-b79K"), "clip_vision_h"),
 }
 """By slot: the set it is in, its usual names, and what a name that tells it contains."""
-_WAN_SECOND = {"umt5xxl": _WAN["umt5xxl"], "vae": ("VAE", ("wan2.2_vae", "wan_2.2_vae"), "wan2.2")}
-_LTX = {
+_WAN_SECOND: _Beside = {"umt5xxl": _WAN["umt5xxl"], "vae": ("VAE", ("wan2.2_vae", "wan_2.2_vae"), "wan2.2")}
+_LTX: _Beside = {
     "t5xxl": ("Clip", ("t5xxl_enconly", "t5xxl_fp16", "t5xxl_fp8_e4m3fn_scaled", "t5xxl_fp8_e4m3fn"), "t5xxl"),
     "vae": ("VAE", ("ltx_video_vae", "ltxv_vae"), "ltx"),
 }
-_BESIDE = {"wan-2_2-ti2v": _WAN_SECOND, "wan-2_": _WAN, "lightricks-ltx-video": _LTX}
+_HUNYUAN: _Beside = {
+    "llama": ("Clip", ("llava_llama3_fp8_scaled", "llava_llama3_fp16"), "llava_llama3"),
+    "clip_l": ("Clip", ("clip_l", "clip_l_fp16"), "clip_l"),
+    "vae": ("VAE", ("hunyuan_video_vae_bf16", "hunyuan_video_vae_fp32"), "hunyuan_video_vae"),
+}
+_BESIDE: Mapping[str, _Beside] = {
+    "wan-2_2-ti2v": _WAN_SECOND,
+    "wan-2_": _WAN,
+    "lightricks-ltx-video": _LTX,
+    "hunyuan-video": _HUNYUAN,
+}
 """By how the family's id begins; the first that fits."""
 
 
 @need()
 def video_companions(input: GenerationInput, model: ModelFile | None, files: Files) -> Found:
-    """What the model and the video model want and is there. Whoever runs them says what is missing."""
+    """What the models of a request want and is there. Whoever runs them says what is missing."""
     second = _checkpoint(input, VIDEO_MODEL, files)
     swap = _checkpoint(input, VIDEO_SWAP_MODEL, files)
     parts = {} if model is None else _found(model, files)
     others = {} if second is None else _found(second, files)
     if swap is not None:
         (parts if second is None else others)["swap"] = swap
-    return Found(parts=parts, files={PARTS + slot: part for slot, part in others.items()})
+    beside = {PARTS + slot: part for slot, part in others.items()}
+    extending = _checkpoint(input, VIDEO_EXTEND_MODEL, files)
+    if extending is not None:
+        found = _found(extending, files)
+        if (second_half := _checkpoint(input, VIDEO_EXTEND_SWAP_MODEL, files)) is not None:
+            found["swap"] = second_half
+        beside |= {EXTEND_PARTS + slot: part for slot, part in found.items()}
+    return Found(parts=parts, files=beside)
 
 
 def _checkpoint(input: GenerationInput, param: Model, files: Files) -> ModelFile | None:
@@ -41,7 +63,7 @@ def _checkpoint(input: GenerationInput, param: Model, files: Files) -> ModelFile
 
 def _found(model: ModelFile, files: Files) -> dict[str, ModelFile]:
     family = "" if model.path.is_dir() else model.family or ""
-    wanted = next((beside for start, beside in _BESIDE.items() if family.startswith(start)), {})
+    wanted: _Beside = next((beside for start, beside in _BESIDE.items() if family.startswith(start)), {})
     named = ((slot, _named(files, *where)) for slot, where in wanted.items() if _wants(family, slot))
     return {slot: file for slot, file in named if file is not None}
 

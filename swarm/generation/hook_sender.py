@@ -56,7 +56,10 @@ class HookSender:
                 local=settings.local_hosts.split(","),
             )
         except (UserError, OSError, TimeoutError) as error:
-            _log.warning("The web hook %s could not be sent: %s", delivery.event, error or "no answer in time")
+            why = error or "no answer in time"
+            _log.warning(
+                "The web hook %s could not be sent (attempt %d): %s", delivery.event, delivery.attempt + 1, why
+            )
             return False
         if not 200 <= status < 300:
             _log.warning("The web hook %s was answered with status %d.", delivery.event, status)

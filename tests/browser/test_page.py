@@ -254,10 +254,9 @@ def test_the_keyboard_reaches_everything(live_server: str, open_page: OpenPage) 
 
 
 @pytest.mark.skipif("SWARM_SCREENSHOTS" not in os.environ, reason="pictures for the README are made on request")
-def test_the_readme_shows_the_page(slow_server: str, open_page: OpenPage) -> None:
-    """SWARM_SCREENSHOTS may be the address of a running server, whose model then makes the pictures."""
-    asked = os.environ["SWARM_SCREENSHOTS"]
-    page = open_page(asked if asked.startswith("http") else slow_server, dark=True)
+def test_the_readme_shows_the_page(open_page: OpenPage) -> None:
+    """SWARM_SCREENSHOTS is the address of a running server, whose model makes the pictures."""
+    page = open_page(os.environ["SWARM_SCREENSHOTS"], dark=True)
     generate(page, images=4)
     page.mouse.move(0, 0)
     page.wait_for_timeout(500)

@@ -1,8 +1,4 @@
-"""Everything a walk touches is on the model's device and in its number format, for every family.
-
-Nothing here has a GPU, so the device is torch's `meta`: it holds no numbers, but tells shapes and formats, and refuses
-to work on tensors of another device as a GPU does.
-"""
+"""Everything a walk touches is on the model's device and in its number format, for every family (see far.py)."""
 
 from __future__ import annotations
 
@@ -15,93 +11,21 @@ from typing import Any
 import pytest
 import torch
 
-from swarm.engine.branches import Branches
-from swarm.engine.components import Components, TextOptions
 from swarm.engine.decode import decode, encode
-from swarm.engine.device import Device
-from swarm.engine.runner import Methods, Model, Sampling
+from swarm.engine.residency import Residency
+from swarm.engine.runner import Methods
 from swarm.engine.start import families, methods
 from swarm.jobs.job import ModelFile
-from swarm.jobs.stage import Conditioning, Pass
-from swarm.params.input import GenerationInput
 from tests.engine.conftest import SD, XL
-from tests.engine.flow_oracle import model
+from tests.engine.far import ELSEWHERE, FAR, SIDE, far, pass_of, walk
+from tests.engine.flow_oracle import companions, model
+from tests.support.tiny.flux import DEV
 
 pytestmark = pytest.mark.torch
-ELSEWHERE = torch.device("meta")
-SIDE = 128
 KINDS = (
     "stable_diffusion_2", "sdxl_refiner", "inpainting", "flux", "chroma", "stable_diffusion_3", "qwen_image", "z_image",
-    "flux_2", "auraflow",
+    "flux_2", "auraflow", "lumina_2", "pixart", "sana",
 )  # fmt: skip
-"""Not Lumina 2, whose transformer reads the lengths of its prompts back from the device, which here holds none."""
-PLAIN = {"prompt": "a (red:1.2) fox", "negativeprompt": "a blue one", "steps": 2, "cfgscale": 5.0}
-
-
-class FarDevice(Device):
-    """What the engine takes for a CUDA device."""
-
-    @property
-    def is_cuda(self) -> bool:
-        return True
-
-    def free_memory(self) -> int:
-        return self.memory
-
-    def give_back(self) -> None:
-        return
-
-
-FAR = FarDevice(place=ELSEWHERE, name="far", memory=2**36, compute=torch.float16, decode=torch.bfloat16)
-NEAR = Device(place=torch.device("cpu"), name="near", memory=2**36, compute=torch.float32, decode=torch.bfloat16)
-
-
-class Told:
-    """A text encoder's answers, as they come from encoders on the device."""
-
-    def __init__(self, components: Components) -> None:
-        self._text = components.text
-        self.state, self.calls, self.awake = self._text.state, 0, self._text.awake
-
-    def encode(self, text: str, options: TextOptions) -> Conditioning:
-        told = self._text.encode(text, options)
-        extra = {name: _far(value) for name, value in told.extra.items()}
-        return replace(told, tokens=_far(told.tokens), pooled=_far(told.pooled), extra=extra)
-
-
-def _far(value: Any) -> Any:
-    if isinstance(value, torch.Tensor):
-        return value.to(ELSEWHERE, torch.float16 if value.is_floating_point() else value.dtype)
-    return tuple(_far(one) for one in value) if isinstance(value, tuple) else value
-
-
-def far(file: ModelFile, parts: Mapping[str, ModelFile]) -> Model:
-    """A loaded model whose denoiser and VAE have been taken to the device; its encoders answer from there."""
-    found = families().load(file, NEAR, parts)
-    own: Any = found.denoiser.dtype
-    # Families that say their own number format keep it.
-    found.denoiser.to(ELSEWHERE, FAR.compute if found.adapter.id == "unet" else own)
-    found.vae.module.to(ELSEWHERE)
-    components = replace(found, text=Told(found))
-    denoiser = found.adapter.denoiser(components, FAR)
-    colours: Any = None
-    return Model(components=components, denoiser=denoiser, branches=Branches(components), colours=colours, device=FAR)
-
-
-def walk(model: Model, known: Methods, file: ModelFile) -> torch.Tensor:
-    values = {**PLAIN, "width": SIDE, "height": SIDE}
-    walked = Sampling(model, known, Pass(input=GenerationInput(values), model=file, seed=3), 0)
-    while walked.question is not None:
-        rows = walked.rows()
-        outputs: list[torch.Tensor] = [row.x for row in rows]
-        for members in model.denoiser.together(rows):
-            answers = model.answers([rows[member] for member in members])
-            assert (answers.device, answers.dtype) == (ELSEWHERE, torch.float32)
-            for member, answer in zip(members, torch.split(answers, 1), strict=True):
-                outputs[member] = answer
-        walked.answer(torch.cat(outputs))
-    assert walked.latent is not None
-    return walked.latent
 
 
 def every_family() -> Iterator[Any]:
@@ -120,20 +44,50 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("far")
 
 
-def check(file: ModelFile, known: Methods) -> None:
-    found = far(file, {})
-    latent = walk(found, known, file)
-    image = decode(found.components, FAR, [latent])
-    assert (image.device, tuple(image.shape)) == (ELSEWHERE, (1, 3, SIDE, SIDE))
-    again = encode(found.components, FAR, torch.rand(1, 3, SIDE, SIDE))
+def check(file: ModelFile, known: Methods, parts: Mapping[str, ModelFile]) -> None:
+    found = far(file, parts)
+    latent = walk(found, known, pass_of(file))
+    with torch.inference_mode():
+        image = decode(found.components, FAR, [latent])
+        again = encode(found.components, FAR, torch.rand(1, 3, SIDE, SIDE))
+    assert (image.device, image.dtype, tuple(image.shape)) == (ELSEWHERE, torch.float32, (1, 3, SIDE, SIDE))
     assert (again.device, again.dtype, again.shape) == (ELSEWHERE, torch.float32, latent.shape)
 
 
 @pytest.mark.parametrize("name", [SD, XL])
 def test_the_first_families(files: Mapping[str, ModelFile], known: Methods, name: str) -> None:
-    check(files[name], known)
+    check(files[name], known, {})
 
 
 @pytest.mark.parametrize("family", list(every_family()))
 def test_a_family(family: Any, folder: Path, known: Methods) -> None:
-    check(model(family, family.make(folder, layout="single")), known)
+    layout = "single" if "single" in family.layouts else "bare"
+    file = model(family, family.make(folder, layout=layout))
+    check(file, known, companions(family, folder) if layout == "bare" else {})
+
+
+@pytest.mark.parametrize("family", [SD, DEV.id])
+def test_weights_that_rest_in_eight_bits(
+    files: Mapping[str, ModelFile], folder: Path, known: Methods, family: str
+) -> None:
+    file = files[SD] if family == SD else model(DEV, DEV.make(folder, layout="single", name="eight"))
+    found = far(file, device=replace(FAR, store=torch.float8_e4m3fn))
+    kinds = {weight.dtype for weight in found.components.denoiser.parameters()}
+    assert torch.float8_e4m3fn in kinds
+    walk(found, known, pass_of(file))
+
+
+def test_encoders_and_vae_that_come_and_go(files: Mapping[str, ModelFile], known: Methods) -> None:
+    """They leave their weights at home and find them there again: nothing could come back from this device."""
+    found = far(files[SD], from_=families("balanced"))
+    parts = found.components
+    assert parts.residency is Residency.BALANCED
+    assert {weight.device for weight in parts.denoiser.parameters()} == {ELSEWHERE}
+    visitors = (parts.vae.module, *parts.text_modules)
+    before = [tensor.data_ptr() for module in visitors for tensor in module.state_dict().values()]
+    latent = walk(found, known, pass_of(files[SD], steps=1))
+    with torch.inference_mode():
+        assert decode(parts, FAR, [latent]).device == ELSEWHERE
+    after = [tensor for module in visitors for tensor in module.state_dict().values()]
+    assert [tensor.data_ptr() for tensor in after] == before
+    assert {tensor.device.type for tensor in after} == {"cpu"}

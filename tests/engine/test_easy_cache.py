@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from swarm.engine.adapters.unet import UnetDenoiser
 from swarm.engine.components import Row
@@ -79,3 +80,27 @@ def test_what_is_foretold_moves_with_the_input() -> None:
     assert cache.foretold(x * 1.3, [Conditioning(tokens=None)], 0.4) is None, "another prompt"
     assert cache.foretold(x * 9.0, told, 0.5) is None, "the first one again"
     assert cache.foretold(x * 20.0, told, 0.6) is None, "too large a change"
+
+
+class Readings(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts how often a number is read out of a tensor, which on a GPU waits for the device."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_step_waits_for_the_device_at_most_once() -> None:
+    cache = StepCache(0.5, 0.0, 1.0)
+    x, told = torch.ones(1, 1, 2, 2), [Conditioning(tokens=None)]
+    with Readings() as readings:
+        for number in range(4):
+            before = readings.count
+            if cache.foretold(x * (1 + number / 10), told, 0.1) is None:
+                cache.learn(x * (1 + number / 10), x * (4 + number / 10))
+            assert readings.count - before == (number > 1)
+    assert cache.skipped > 0

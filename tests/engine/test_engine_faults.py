@@ -11,11 +11,13 @@ import pytest
 import torch
 
 from swarm.engine.adapters.unet import UnetDenoiser
-from swarm.engine.components import Row
+from swarm.engine.components import Row, TextEncoder, TextOptions, Vae
+from swarm.engine.decode import decode, encode
 from swarm.engine.device import is_out_of_memory, is_poisoned
 from swarm.engine.memory import file_key
 from swarm.jobs.job import ModelFile
-from tests.engine.conftest import SD, Bench, new_bench
+from swarm.jobs.stage import Conditioning
+from tests.engine.conftest import SD, XL, Bench, new_bench
 
 pytestmark = pytest.mark.torch
 
@@ -26,6 +28,9 @@ def test_errors_are_told_apart() -> None:
     assert is_poisoned(RuntimeError("CUDA error: an illegal memory access was encountered"))
     assert not is_poisoned(torch.OutOfMemoryError("CUDA out of memory"))
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    for words in ("CUDA error: out of memory", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"):
+        assert is_out_of_memory(RuntimeError(words))
+        assert not is_poisoned(RuntimeError(words))
     assert not is_poisoned(RuntimeError("shapes cannot be multiplied"))
 
 
@@ -72,6 +77,59 @@ def test_one_row_too_many_for_the_device_is_a_sentence_about_memory(files: Mappi
         id = bench.submit(files[SD])
         bench.finish()
     assert "does not have enough memory" in bench.failure(id).sentence
+
+
+class Crowded:
+    """A model's text encoders, which find no room as long as another model is there."""
+
+    def __init__(self, own: TextEncoder, bench: Bench, other: ModelFile) -> None:
+        self._own, self._bench, self._other = own, bench, other
+        self.state, self.calls, self.awake = own.state, own.calls, own.awake
+
+    def encode(self, text: str, options: TextOptions) -> Conditioning:
+        if self._bench.models.is_loaded(file_key(self._other, {})):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self._own.encode(text, options)
+
+
+@pytest.mark.case("F6")
+def test_other_models_leave_when_there_is_no_room_beside_them(files: Mapping[str, ModelFile]) -> None:
+    with torch.inference_mode():
+        bench = new_bench()
+        expected = bench.picture(files[SD], 3)
+        bench.models.loaded(files[XL], {})
+        model = bench.models.loaded(files[SD], {})
+        text = Crowded(model.components.text, bench, files[XL])
+        bench.models.put_in_place(replace(model, components=replace(model.components, text=text)), {})
+        assert torch.equal(bench.picture(files[SD], 3), expected)
+    assert not bench.models.is_loaded(file_key(files[XL], {}))
+
+
+class Small(Vae):
+    """Has room for tiles only."""
+
+    def decoded(self, latents: torch.Tensor) -> torch.Tensor:
+        return self._tiled(super().decoded(latents))
+
+    def encoded(self, pictures: torch.Tensor) -> torch.Tensor:
+        return self._tiled(super().encoded(pictures))
+
+    def _tiled(self, made: torch.Tensor) -> torch.Tensor:
+        if not self.module.use_tiling:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return made
+
+
+@pytest.mark.case("F6")
+def test_pictures_go_through_the_vae_in_tiles_when_they_must(files: Mapping[str, ModelFile]) -> None:
+    with torch.inference_mode():
+        bench = new_bench()
+        own = bench.models.loaded(files[SD], {}).components
+        small = Small(own.vae.module, factor=own.vae.factor, latent=own.latent)
+        components, device = replace(own, vae=small), bench.models.device
+        latent = encode(components, device, torch.rand(1, 3, 64, 64))
+        assert decode(components, device, [latent]).shape == (1, 3, 64, 64)
+    assert not small.module.use_tiling
 
 
 @pytest.mark.case("F23")

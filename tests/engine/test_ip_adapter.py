@@ -17,7 +17,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from swarm.base.errors import BadInput
 from swarm.engine.adapters.unet import UnetDenoiser
 from swarm.engine.components import Row
-from swarm.engine.image_words import Hearing, ImageWordMaker, cross_attention
+from swarm.engine.image_words import Hearing, ImageWordMaker, attention_places, cross_attention
 from swarm.features.ip_adapter import (
     ADAPTER_FILE,
     BAD_RANGE,
@@ -250,3 +250,34 @@ def test_missing_files_are_named(bench: Bench, files: Mapping[str, ModelFile]) -
         asked(Shelf(family, standard, eyes), VIT_G)
     with pytest.raises(BadInput, match="There is no IP-Adapter"):
         asked(Shelf(None, standard, eyes), PLUS)
+
+
+def test_weight_types_say_where_pictures_are_heard(tiny: Mapping[str, Tiny]) -> None:
+    def weights(kind: str, places: int) -> list[float]:
+        words = ImageWords(file=file_of(Path("a")), tokens=torch.zeros(1, 1, 1), weight=2.0, kind=kind)
+        return [round(words.weight_at(place, places), 4) for place in range(places)]
+
+    assert weights("standard", 11) == [2.0] * 11
+    eased = weights("prompt is more important", 11)
+    assert eased[0] == 2.0
+    assert eased == sorted(eased, reverse=True)
+    assert 0.1 < eased[-1] < 0.4
+    assert weights("style transfer", 11) == [2.0 if place == 6 else 0.0 for place in range(11)]
+    assert [place for place, weight in enumerate(weights("style transfer", 16)) if not weight] == [4, 5, 6, 7, 8]
+    places = attention_places(tiny[SD].unet)
+    assert len(places) == len(cross_attention(tiny[SD].unet))
+    assert sorted(set(places)) == list(range(16))
+    assert places.index(6) == len(places) - 1, "the middle is numbered last by adapters, and passed between"
+
+
+def test_pictures_of_every_weight_type_share_calls(
+    bench: Bench, files: Mapping[str, ModelFile], adapters: Mapping[str, ModelFile], eyes: ModelFile
+) -> None:
+    kinds = "standard", "prompt is more important", "style transfer"
+    wishes = [seeing(adapters[SD], eyes, ipadapterweighttype=kind) for kind in kinds]
+    alone = [bench.picture(files[SD], 1, **each) for each in wishes]
+    assert all((one - alone[0]).abs().max() > 1.0 for one in alone[1:])
+    ids = [bench.submit(files[SD], (1,), **each) for each in wishes]
+    bench.finish()
+    for id, expected in zip(ids, alone, strict=True):
+        assert (bench.pixels(id) - expected).abs().max() <= 1.0

@@ -14,7 +14,7 @@ from swarm.media.clip import Clip
 from tests.engine.conftest import Bench
 from tests.engine.test_videos import picture, result, run
 from tests.engine.test_wan_files import model_file, same_weights
-from tests.support.tiny import encoders, ltx_files
+from tests.support.tiny import encoders, ltx_files, ltx_later_files
 
 pytestmark = pytest.mark.torch
 FAMILY = "lightricks-ltx-video"
@@ -42,3 +42,16 @@ def test_clips_from_text_and_from_a_picture(bench: Bench, beside: dict[str, Mode
     id = bench.submit(file)
     bench.finish()
     assert "models/clip" in bench.failure(id).sentence
+
+
+def test_the_later_layout(bench: Bench, beside: dict[str, ModelFile], path: Path) -> None:
+    """0.9.5 and what followed: steps down of four kinds, and a decoder that is told how much noise is left."""
+    file = model_file(ltx_later_files.save(path), FAMILY)
+    pipe = load_single(file, beside, torch.float32, choose_device(0, "auto"))
+    same_weights(pipe.transformer, ltx_files.transformer())
+    same_weights(pipe.vae, ltx_later_files.vae())
+    assert pipe.vae.config.timestep_conditioning
+    assert (pipe.vae_spatial_compression_ratio, pipe.vae_temporal_compression_ratio) == (32, 8)
+    clip = result(run(bench, file, parts=beside))
+    assert (clip.width, clip.height, clip.count) == (64, 64, 9)
+    assert result(run(bench, file, parts=beside, initimage=picture())).data != clip.data

@@ -40,6 +40,20 @@ def test_as_much_stays_on_the_device_as_fits(memory: int, denoiser: int, rest: i
     assert choose("low", card(memory), denoiser=0, rest=0) is Residency.LOW
 
 
+@pytest.mark.parametrize(("memory", "expected"), [(8, Residency.BALANCED), (6, Residency.LOW), (24, Residency.FULL)])
+def test_a_large_unet_stays_on_a_small_card(memory: int, expected: Residency) -> None:
+    """Stable Diffusion XL in float16: 4.8 GB of UNet, 1.5 GB of text encoders, 0.2 GB of VAE."""
+    sizes = {"denoiser": 49 * GIGABYTE // 10, "rest": 17 * GIGABYTE // 10, "visitor": 15 * GIGABYTE // 10}
+    assert choose("auto", card(memory), **sizes) is expected
+
+
+def test_visitors_need_room_beside_the_denoiser() -> None:
+    sizes = {"denoiser": 22 * GIGABYTE, "rest": 10 * GIGABYTE}
+    assert choose("auto", card(24), **sizes, visitor=9 * GIGABYTE) is Residency.LOW
+    assert choose("auto", card(32), **sizes, visitor=9 * GIGABYTE) is Residency.BALANCED
+    assert choose("auto", card(48), **sizes, visitor=9 * GIGABYTE) is Residency.FULL
+
+
 def test_the_processor_keeps_everything_unless_asked() -> None:
     device = choose_device(0, "auto")
     assert choose("auto", device, denoiser=10**15, rest=0) is Residency.FULL

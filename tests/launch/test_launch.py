@@ -34,6 +34,7 @@ def test_torch_is_chosen_by_flag_then_environment_then_machine(monkeypatch: pyte
     monkeypatch.setenv("SWARM_TORCH", "rocm7.0")
     assert launch.torch_build([]) == ("rocm7.0", [])
     assert launch.torch_build(["--torch=cu130", "--port=1"]) == ("cu130", ["--port=1"])
+    assert launch.torch_build(["--torch", "cu130", "--port", "1"]) == ("cu130", ["--port", "1"])
     monkeypatch.delenv("SWARM_TORCH")
     monkeypatch.setattr(launch, "has_nvidia", lambda: True)
     assert launch.torch_build([]) == ("", [])
@@ -60,7 +61,13 @@ def test_the_pinned_torch_is_the_one_the_engine_asks_for() -> None:
 def test_help_needs_no_installation(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "launch.py"), "--help"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0 and "--models-dir" in done.stdout
+    assert done.returncode == 0 and "--models-dir" in done.stdout and "--torch" in done.stdout
+
+
+def test_a_python_without_the_libraries_is_told_in_a_sentence() -> None:
+    command = [sys.executable, "-S", "-m", "swarm", "doctor"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1 and "python3 launch.py" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_an_old_python_is_told_in_a_sentence(
@@ -69,3 +76,24 @@ def test_an_old_python_is_told_in_a_sentence(
     monkeypatch.setattr(launch, "OLDEST_PYTHON", (99, 1))
     assert launch.main([]) == 1
     assert capsys.readouterr().err.startswith("Swarm needs Python 99.1 or newer; this is ")
+
+
+def test_what_follows_a_word_is_handed_over_as_it_is(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, ...]] = []
+
+    def hand_over(*command: str) -> int:
+        seen.append(command)
+        return 0
+
+    monkeypatch.setattr(launch, "hand_over", hand_over)
+    monkeypatch.setenv("PYTHONSAFEPATH", "")
+    monkeypatch.setenv("SWARM_TORCH", "cpu")
+    assert launch.main(["gen", "--help"]) == 0
+    assert seen == [(str(launch.venv_python()), "-m", "swarm", "gen", "--help")]
+
+
+def test_a_folder_of_the_same_name_hides_nothing(tmp_path: Path) -> None:
+    (tmp_path / "swarm").mkdir()
+    command = [sys.executable, str(ROOT / "launch.py"), "--help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0

@@ -14,17 +14,50 @@ from swarm.engine.denoisers import any_lengths, filled_up, token_width
 from swarm.engine.device import Device
 from swarm.engine.packing import even
 
+_REMEMBERED = 8
+
+
+class KnownPlaces:
+    """The network's rotary embedder, told how long the prompts are.
+
+    The library's own reads that back from the mask, which makes everybody wait for the device at each step, and works
+    the places out anew each time; here its answer, made on the processor, is remembered by lengths and size.
+    """
+
+    def __init__(self, embedder: Any) -> None:
+        self._embedder = embedder
+        self._made: OrderedDict[tuple[Any, ...], tuple[Any, ...]] = OrderedDict()
+        self.lengths: tuple[int, ...] = ()
+
+    def __call__(self, x: torch.Tensor, _mask: torch.Tensor) -> tuple[Any, ...]:
+        """`x`: (n, C, h, w) with even sides. Its patches, then what the library's own answers besides."""
+        height, width = x.shape[-2:]
+        key = (self.lengths, int(height), int(width), x.device)
+        if key not in self._made:
+            self._made[key] = self._places(height, width, x.device)
+            while len(self._made) > _REMEMBERED:
+                self._made.popitem(last=False)
+        self._made.move_to_end(key)
+        side = int(self._embedder.patch_size)
+        patches = x.unflatten(-1, (-1, side)).unflatten(-3, (-1, side)).permute(0, 2, 4, 3, 5, 1)
+        return patches.flatten(3).flatten(1, 2), *self._made[key]
+
+    def _places(self, height: int, width: int, place: torch.device) -> tuple[Any, ...]:
+        mask = torch.arange(max(self.lengths)) < torch.tensor(self.lengths)[:, None]
+        empty = torch.empty(len(self.lengths), 1, height, width)
+        _, *found = type(self._embedder).forward(self._embedder, empty, mask)
+        return tuple(each.to(place) if isinstance(each, torch.Tensor) else each for each in found)
+
 
 class LuminaDenoiser:
     """Calls the transformer of loaded components. Prompts of any length share a call."""
 
     def __init__(self, components: Components, device: Device) -> None:
-        self._network: Any = components.denoiser
+        network: Any = components.denoiser
+        self._network = network
         self._device = device
-        embedder: Any = components.denoiser.x_embedder
-        self._dtype: torch.dtype = embedder.weight.dtype
-        self._places = KnownPlaces(self._network.rope_embedder)
-        self._network.rope_embedder.forward = self._places
+        self._dtype: torch.dtype = network.x_embedder.weight.dtype
+        self._places = network.rope_embedder.forward = KnownPlaces(network.rope_embedder)
 
     def size_numbers(self, width: int, height: int, *, enhanced: bool) -> Sizes:
         return NO_SIZES
@@ -39,6 +72,7 @@ class LuminaDenoiser:
         """
         place, dtype = self._device.place, self._dtype
         height, width = rows[0].x.shape[-2:]
+        self._places.lengths = tuple(int(row.conditioning.tokens.shape[1]) for row in rows)
         tokens, said = filled_up(rows)
         if said is None:
             said = torch.ones(tokens.shape[:2], dtype=torch.bool)

@@ -18,6 +18,8 @@ from swarm.engine.direct import call_directly
 from swarm.engine.image_words import ImageWordLayers, ImageWordMaker
 from swarm.engine.kept import Keeper
 from swarm.engine.keys import unet_key
+from swarm.engine.normalized_attention import led_away
+from swarm.engine.reference_rows import looking, with_references
 from swarm.jobs.stage import Conditioning
 
 MOST_REPEATS = 4
@@ -34,6 +36,7 @@ class UnetDenoiser:
     def __init__(self, components: Components, device: Device) -> None:
         self._unet: Any = components.denoiser
         self._device = device
+        self._prediction = components.prediction
         self._text = components.text
         self._text_width = int(getattr(components.text_modules[-1].config, "projection_dim", 0))
         self._keeper = Keeper(components.denoiser, device)
@@ -62,6 +65,7 @@ class UnetDenoiser:
 
     def __call__(self, rows: Sequence[Row]) -> torch.Tensor:
         """The network's outputs for `rows` (same latent shape), in order: (n, C, h, w) float32."""
+        count, rows = len(rows), with_references(rows, self._prediction)
         tokens, added = self._conditions(rows)
         compute = self._device.compute
         x = torch.cat([row.x for row in rows]).to(compute)
@@ -72,9 +76,10 @@ class UnetDenoiser:
         if self._device.is_cuda:
             x = x.contiguous(memory_format=torch.channels_last)
         told = {"encoder_hidden_states": tokens, "added_cond_kwargs": added, **more}
-        with self._image_words.heard(rows):
+        looks = looking(self._unet, len(rows) // count)
+        with led_away(self._unet, rows), self._image_words.heard(rows), looks:
             answer = self._unet(x, times, return_dict=False, **told)[0]
-        return answer.float()
+        return answer[:count].float()
 
     def _conditions(self, rows: Sequence[Row]) -> tuple[torch.Tensor, dict[str, Any]]:
         """The prompt tensors of a call; kept while the same prompts are asked again, which is nearly every step."""

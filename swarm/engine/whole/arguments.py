@@ -72,7 +72,12 @@ def _motion(pipe: Any, known: Any, wish: Wish) -> dict[str, Any]:
 
 def _pictures(pipe: Any, known: Any, wish: Wish, width: int, height: int) -> dict[str, Any]:
     given: dict[str, Any] = {}
-    if wish.image is not None:
+    if len(wish.before) > 1 and "video" in known:
+        given["video"] = [frame.resize((width, height)) for frame in wish.before]
+    elif wish.film:
+        given["video"] = [frame.resize((width, height)) for frame in wish.film[: whole_frames(pipe, len(wish.film))]]
+        given["strength"] = 1.0 if wish.creativity is None else wish.creativity
+    elif wish.image is not None:
         given["image"] = wish.image.resize((width, height))
         given["strength"] = 1.0 if wish.creativity is None else wish.creativity
     if wish.mask is not None:

@@ -65,7 +65,7 @@ def vae_config(shapes: Shapes) -> dict[str, Any]:
     """Of the layout that names and shapes tell."""
     config = {**_FIRST_VAE, "latent_channels": shapes["per_channel_statistics.mean-of-means"][0]}
     if _TIMED in shapes:
-        config |= _TIMED_VAE | _decoder(shapes)
+        config |= {**_TIMED_VAE, **_decoder(shapes)}
     if _LATER in shapes:
         config |= _later_encoder(shapes)
     return config
@@ -109,7 +109,7 @@ def _earlier_names(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _later_names(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    last = count({name: () for name in tensors}, r"encoder\.down_blocks\.(\d+)\.") - 1
+    last = count(dict.fromkeys(tensors, ()), r"encoder\.down_blocks\.(\d+)\.") - 1
     return {_later_name(name, last): tensor for name, tensor in tensors.items()}
 
 

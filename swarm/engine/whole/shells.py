@@ -14,12 +14,17 @@ from diffusers.pipelines.auto_pipeline import (
 )
 
 from swarm.base.errors import BadInput
+from swarm.engine.whole.going_on import WanGoingOn, pipeline_going_on, scheduler_going_on, sees_pictures
 from swarm.engine.whole.wish import Wish
 
 _FROM_PICTURE = ("Img2Img", "ImageToImage", "ImageToVideo", "Image2Video")
 _BESIDE_NOISE = ("WanImageToVideo", "CogVideoXImageToVideo", "HunyuanVideoImageToVideo")
 _FILLING = ("Inpaint", "Fill")
 _NO_PICTURE = "This model cannot start from a picture: diffusers has no such pipeline for it. Remove the init image."
+_NO_FILM = (
+    "This video model cannot make a video anew: diffusers has no such pipeline for it. Set the Video2Video Creativity "
+    "to 1, or choose a text-to-video model of Wan 2.1 or CogVideoX as video model."
+)
 _NO_MASK = "This model cannot fill a masked area: diffusers has no such pipeline for it. Remove the mask."
 
 
@@ -32,11 +37,13 @@ def shell_for(pipe: Any, wish: Wish, exchange: Callable[[Any], Any]) -> Any:
     parts = {name: part for name, part in pipe.components.items() if name in signature(kind.__init__).parameters}
     for name, part in parts.items():
         if hasattr(part, "set_timesteps") and hasattr(part, "step"):
-            parts[name] = exchange(part)
+            parts[name] = exchange(scheduler_going_on(kind, part))
     settings = _settings(pipe, kind, parts)
     if wish.swap_share is not None and parts.get("transformer_2") is not None:
         settings["boundary_ratio"] = _boundary(parts["scheduler"], wish)
     made = kind(**parts, **settings)
+    if isinstance(made, WanGoingOn):
+        made.before = wish.before
     made.set_progress_bar_config(disable=True)
     return made
 
@@ -66,6 +73,10 @@ def _settings(pipe: Any, kind: Any, parts: dict[str, Any]) -> dict[str, Any]:
 
 def _kind(pipe: Any, wish: Wish) -> Any:
     own = type(pipe)
+    if len(wish.before) > 1:
+        return pipeline_going_on(pipe, wish.sampler)
+    if wish.film:
+        return _reworking(pipe)
     takes = signature(own.__call__).parameters
     if wish.mask is not None and wish.image is not None:
         if "mask_image" in takes:
@@ -79,6 +90,16 @@ def _kind(pipe: Any, wish: Wish) -> Any:
     if wish.image is not None:
         return _other(pipe, AUTO_IMAGE2IMAGE_PIPELINES_MAPPING, _FROM_PICTURE, "image", _NO_PICTURE)
     return own
+
+
+def _reworking(pipe: Any) -> Any:
+    """The sibling that makes a clip anew. Raises BadInput where there is none."""
+    stem = type(pipe).__name__.removesuffix("Pipeline")
+    kind = getattr(diffusers, f"{stem}VideoToVideoPipeline", None)
+    whole = getattr(pipe, "transformer_2", None) is None and not pipe.config.get("expand_timesteps")
+    if kind is None or not whole or not _fits(pipe, kind):
+        raise BadInput(_NO_FILM)
+    return kind
 
 
 def _other(pipe: Any, mapping: Any, words: tuple[str, ...], argument: str, refusal: str) -> Any:
@@ -99,10 +120,4 @@ def _fits(pipe: Any, kind: Any) -> bool:
     needs = signature(kind.__init__).parameters.values()
     if not all(one.name in has or one.default is not one.empty for one in needs):
         return False
-    return not kind.__name__.startswith(_BESIDE_NOISE) or _sees_pictures(pipe)
-
-
-def _sees_pictures(pipe: Any) -> bool:
-    """Whether a video network has channels for a picture beside the noise, or takes it as a first frame without."""
-    config = pipe.transformer.config
-    return bool(pipe.config.get("expand_timesteps")) or config.in_channels > config.out_channels
+    return not kind.__name__.startswith(_BESIDE_NOISE) or sees_pictures(pipe)

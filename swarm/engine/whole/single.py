@@ -25,7 +25,14 @@ from swarm.jobs.job import ModelFile
 
 Converter: TypeAlias = Callable[..., dict[str, torch.Tensor]]
 _T5_MARKER = "encoder.block.0.layer.0.SelfAttention.q.weight"
-_FOLDERS = {"umt5xxl": "clip", "t5xxl": "clip", "vae": "VAE", "clip_vision": "clip_vision"}
+_FOLDERS = {
+    "umt5xxl": "clip",
+    "t5xxl": "clip",
+    "llama": "clip",
+    "clip_l": "clip",
+    "vae": "VAE",
+    "clip_vision": "clip_vision",
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,9 +57,9 @@ class Single:
 
 
 def family_of(file: ModelFile) -> Architecture:
-    """Raises BadInput for a file of no family that runs whole."""
+    """Raises BadInput for a file of no known family."""
     found = _families().get(file.family or "")
-    if found is None or not found.pipeline:
+    if found is None:
         raise BadInput(f"The model '{file.name}' is of a family that this server can only run from a diffusers folder.")
     return found
 

@@ -90,7 +90,6 @@ def second_config(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
         "patch_size": 2,
         "scale_factor_temporal": 4,
         "scale_factor_spatial": 16,
-        "clip_output": False,
         **known,
     }
 

@@ -74,6 +74,8 @@ def _watched_class(base: Any) -> Any:
         given = signature(base.step).bind(self, *args, **more).arguments
         said, sample = (given.get(name) if name in told else None for name in ("model_output", "sample"))
         result = base.step(self, *args, **more)
+        if given.get("per_token_timesteps") is not None and said is not None:
+            said = -said  # such steps are told the other sign
         self.watch.after(self, said, sample, result)
         return result
 

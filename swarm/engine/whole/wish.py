@@ -26,6 +26,7 @@ from swarm.prompt.sections import split_sections
 class Wish:
     """One picture or clip. `image`: to start from; `last`: a clip shall end with it; both have the right size.
 
+    `before`: frames to go on from, where there are several. `film`: frames to make anew.
     `mask`: what of `image` to make anew (white). `creativity`: the share of the steps that run, None for all.
     `frames`: None for as many as the model usually makes. `input`: the request, for what only few pipelines know.
     `shift`: of a flow model's noise levels. `swap_share`: how much of the walk a second model takes over.
@@ -45,6 +46,8 @@ class Wish:
     fps: int = 24
     image: Image.Image | None = None
     last: Image.Image | None = None
+    before: tuple[Image.Image, ...] = ()
+    film: tuple[Image.Image, ...] = ()
     mask: Image.Image | None = None
     creativity: float | None = None
     shift: float | None = None
@@ -70,6 +73,8 @@ def wish_of(
     *,
     image: Image.Image | None = None,
     mask: Image.Image | None = None,
+    before: tuple[Image.Image, ...] = (),
+    film: tuple[Image.Image, ...] = (),
 ) -> Wish:
     """A request as it is to be read, prompts without sections."""
     width, height = input.get(WIDTH), input.get(HEIGHT)
@@ -88,6 +93,8 @@ def wish_of(
         fps=input.get(VIDEO_FPS),
         image=image,
         last=_picture(input, VIDEO_END_IMAGE, width, height),
+        before=before,
+        film=film,
         mask=mask,
         creativity=input.given(INIT_IMAGE_CREATIVITY),
         shift=input.given(SIGMA_SHIFT),

@@ -42,6 +42,7 @@ _ENCODER = {
     "mid_block": "down_blocks.9",
 }
 _PARTS = (("conv_shortcut.conv.", "conv_shortcut."), ("resnets.", "res_blocks."), ("norm3.", "norm3.norm."))
+HEADS = {"num_attention_heads": 4, "attention_head_dim": 8}
 _VAE = {
     "latent_channels": 8,
     "block_out_channels": [8, 16, 32, 32],
@@ -72,16 +73,22 @@ def vae() -> Any:
     ).eval()
 
 
-def save(folder: Path, family: str = "") -> Path:
-    """The whole file."""
+def transformer_tensors() -> Tensors:
+    """In the original names, as a whole file has them."""
     tensors: Tensors = {}
     for name, value in state(transformer()).items():
         for new, old in _TRANSFORMER:
             name = name.replace(new, old)
         tensors[f"model.diffusion_model.{name}"] = value
+    return tensors
+
+
+def save(folder: Path, family: str = "") -> Path:
+    """The whole file."""
+    tensors = transformer_tensors()
     for name, value in state(vae()).items():
         tensors[f"vae.{_vae_name(name)}"] = value
-    config = {"transformer": {"num_attention_heads": 4, "attention_head_dim": 8}, "vae": _VAE}
+    config = {"transformer": HEADS, "vae": _VAE}
     return write(folder / "ltx.safetensors", tensors, config, family)
 
 

@@ -1,0 +1,54 @@
+"""What acts inside a UNet's attention or beside its model stays on the model's device (see far.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from swarm.engine.start import methods
+from swarm.features.refiner_hypertile import REFINER_HYPERTILE_PATCH
+from swarm.features.unsampler import unsampling_pass
+from swarm.jobs.job import ModelFile
+from swarm.jobs.stage import Patched
+from tests.engine.conftest import SD, XL
+from tests.engine.far import far, pass_of, walk
+from tests.engine.test_features import picture_of
+
+pytestmark = pytest.mark.torch
+PICTURE = picture_of((200, 30, 30))
+WISHES: Mapping[str, dict[str, Any]] = {
+    "nag": {"normalizedattentionguidancescale": 5.0, "negativeprompt": "rain"},
+    "reference": {"promptimages": (PICTURE,), "usereferenceonly": True},
+}
+
+
+@pytest.mark.parametrize("family", [SD, XL])
+@pytest.mark.parametrize("wish", WISHES)
+def test_attention(files: Mapping[str, ModelFile], family: str, wish: str) -> None:
+    walk(far(files[family]), methods(), pass_of(files[family], steps=2, **WISHES[wish]))
+
+
+def test_a_second_model(files: Mapping[str, ModelFile]) -> None:
+    found = replace(far(files[SD]), second=far(files[SD]))
+    walk(found, methods(), pass_of(files[SD], steps=2, cfgscale=4.0))
+
+
+def test_walking_back_and_forth(files: Mapping[str, ModelFile]) -> None:
+    found, known = far(files[SD]), methods()
+    base = pass_of(files[SD], steps=3, initimage=PICTURE, initimagecreativity=1.0, unsamplerprompt="a dog")
+    walk(found, known, replace(base, latent=walk(found, known, unsampling_pass(base)), adds_noise=False))
+
+
+def test_tiles(files: Mapping[str, ModelFile]) -> None:
+    found = far(files[SD])
+
+    def nothing(*_numbers: int) -> None:
+        return None
+
+    modules = Patched(denoiser=found.components.denoiser, vae=None, text=(), tiles=nothing, untile=nothing)
+    undo = REFINER_HYPERTILE_PATCH.apply(modules, 32)
+    walk(found, methods(), pass_of(files[SD], steps=1))
+    undo()
