@@ -34,7 +34,8 @@ CLIP_G_MODEL = _encoder("CLIP-G Model", "clip_g", 16.0, "CLIP-G")
 T5_XXL_MODEL = _encoder("T5-XXL Model", "t5xxl", 17.0, "T5-XXL")
 QWEN_MODEL = _encoder("Qwen Model", "qwen", 20.0, "Qwen")
 MISTRAL_MODEL = _encoder("Mistral Model", "mistral", 20.0, "Mistral")
-_NAMED = {param.slot: param for param in (CLIP_L_MODEL, CLIP_G_MODEL, T5_XXL_MODEL, MISTRAL_MODEL)}
+GEMMA_MODEL = _encoder("Gemma Model", "gemma2", 20.0, "Gemma 2")
+_NAMED = {param.slot: param for param in (CLIP_L_MODEL, CLIP_G_MODEL, T5_XXL_MODEL, MISTRAL_MODEL, GEMMA_MODEL)}
 _NAMED |= {"qwen2.5vl": QWEN_MODEL, "qwen3": QWEN_MODEL}
 
 

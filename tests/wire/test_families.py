@@ -121,10 +121,15 @@ def test_a_controlnet_from_the_wire(client: SwarmClient, name: str) -> None:
     assert max(ImageStat.Stat(ImageChops.difference(plain, held)).rms) > 1.0
 
 
-def test_a_companion_of_the_wrong_kind_is_refused_by_name(client: SwarmClient) -> None:
-    asked = {"model": "dev", "prompt": "a fox", "steps": 2, "width": 64, "height": 64}
-    answer = client.generate(**asked, txxlmodel="clip_l")
-    assert "'clip_l.safetensors' holds no t5xxl text encoder" in answer["error"]
+@pytest.mark.parametrize(
+    ("model", "named", "slot"), [("dev", "txxlmodel", "t5xxl"), ("lumina", "gemmamodel", "gemma2")]
+)
+def test_a_companion_of_the_wrong_kind_is_refused_by_name(
+    client: SwarmClient, model: str, named: str, slot: str
+) -> None:
+    asked = {"model": model, "prompt": "a fox", "steps": 2, "width": 64, "height": 64}
+    answer = client.generate(**asked, **{named: "clip_l"})
+    assert f"'clip_l.safetensors' holds no {slot} text encoder" in answer["error"]
 
 
 @pytest.mark.parametrize(("model", "named"), [("klein", "qwenmodel"), ("flux2", "mistralmodel")])
