@@ -102,7 +102,9 @@ def test_a_new_session_has_all_fields(client: TestClient) -> None:
     answer = client.post("/api/getnewSESSION", json={})
     body = answer.json()
     assert answer.status_code == 200
-    assert list(body) == ["session_id", "user_id", "output_append_user", "version", "server_id", "permissions"]
+    assert list(body) == [
+        "session_id", "user_id", "output_append_user", "version", "server_id", "permissions", "count_running",
+    ]  # fmt: skip
     assert len(body["session_id"]) == 40 and set(body["session_id"]) <= set("0123456789abcdef")
     assert (body["user_id"], body["output_append_user"], body["version"]) == ("local", True, "1.2.3")
     assert {"*", "basic_image_generation", "manage_users"} <= set(body["permissions"])

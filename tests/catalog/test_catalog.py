@@ -95,7 +95,7 @@ def test_pickled_checkpoints_are_listed_without_being_opened(models: Path) -> No
     assert not entry.is_native
     assert entry.info.description == "(None, use '.safetensors' to enable metadata descriptions)"
     assert entry.problem is not None
-    assert "Convert it to safetensors" in entry.problem
+    assert "Pickle2SafeTensor converts it" in entry.problem
     assert preview_url(entry) == stand_in(entry) == "imgs/legacy_ckpt.jpg"
     assert (Path(__file__).parents[2] / "static" / stand_in(entry)).is_file()
 

@@ -47,7 +47,7 @@ def test_names_shapes_and_metadata_are_read(tmp_path: Path) -> None:
         (b"<!DOCTYPE html><html><body>Please log in</body></html>", "is a web page"),
         (b"\n  <html lang='en'>", "is a web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00", "Git LFS pointer"),
-        (b"PK\x03\x04archive/data.pkl", "pickled checkpoint.*Convert it to safetensors"),
+        (b"PK\x03\x04archive/data.pkl", "pickled checkpoint.*Pickle2SafeTensor converts it"),
         (pickle.dumps({"state_dict": {}}), "pickled checkpoint"),
         (GOOD[:20], "cut off within its header"),
         (GOOD[:-1], "cut off"),

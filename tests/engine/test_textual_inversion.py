@@ -102,7 +102,7 @@ def test_refusals(bench: Bench, files: Mapping[str, ModelFile], path: Path) -> N
     pickled = path / "old.pt"
     pickled.write_bytes(b"PK\x03\x04" + bytes(32))
     old = ModelFile(name="old.pt", path=pickled, family=None, stamp="1")
-    with pytest.raises(BadInput, match="Convert it to safetensors"):
+    with pytest.raises(BadInput, match="Pickle2SafeTensor converts it"):
         encoded(bench, files[SD], "<embed:old>", old=old)
     id = bench.submit(files[SD], (3,), prompt="<embed:wide>", files={"embedding:wide": wide})
     bench.finish()

@@ -158,7 +158,7 @@ def test_what_is_no_upscaler_is_refused_in_a_sentence(path: Path, device: Device
     with pytest.raises(BadInput, match="lacks some"):
         load(saved(path / "y.safetensors", broken), device)
     torch.save({"a": torch.zeros(2)}, path / "z.pth")
-    with pytest.raises(BadInput, match="Convert it to safetensors"):
+    with pytest.raises(BadInput, match="Pickle2SafeTensor converts it"):
         load(ModelFile(name="z.pth", path=path / "z.pth", family=None, stamp="1"), device)
 
 

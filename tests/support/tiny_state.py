@@ -40,5 +40,6 @@ def tiny_state(
         clock=time.time,
         version="1.2.3",
         upkeep=SimpleNamespace(notices=()),
+        pool=SimpleNamespace(instances=lambda: ()),
         server_id="5a3e0a5e-0000-4000-8000-000000000000",
     )
