@@ -1,8 +1,8 @@
 """Pictures another program made with the same settings, and the tiny models both programs drew them with.
 
-The arrays in `expected/` come from the sampling, text and model code of a ComfyUI release (November 2024), called on the
-files that the functions below write. Where later releases are known to differ, the later behaviour was recorded: the noise
-of ancestral steps is drawn from a generator seeded with the seed plus one.
+The arrays in `expected/` come from the sampling, text and model code of a ComfyUI release (November 2024), called on
+files that the functions below write. Where later releases are known to differ, the later behaviour was recorded: the
+noise of ancestral steps is drawn from a generator seeded with the seed plus one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SAME_DRAW = 40.0
 
 
 def tiny(make: Any, seed: int = 0) -> Tiny:
-    """A tiny model whose text encoders have three layers: ComfyUI reads SDXL's last but one only where one precedes it."""
+    """A tiny model whose text encoders have three layers: ComfyUI reads the last but one only where one precedes it."""
     with pytest.MonkeyPatch.context() as patch:
         narrow = tiny_models._clip
         patch.setattr(tiny_models, "_clip", lambda width, _layers, *rest: narrow(width, 3, *rest))

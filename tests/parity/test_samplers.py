@@ -15,11 +15,34 @@ from tests.parity.recorded import DETERMINISTIC, SAME_DRAW, expected, largest_di
 pytestmark = pytest.mark.torch
 
 SETTINGS = {"prompt": "a red fox in the snow", "negativeprompt": "blurry", "steps": 8, "cfgscale": 6.0, "seed": 7}
-SAMPLERS = (
-    "euler euler_cfg_pp euler_ancestral euler_ancestral_cfg_pp heun heunpp2 dpm_2 dpm_2_ancestral lms dpm_fast dpm_adaptive"
-    " dpmpp_2s_ancestral dpmpp_2s_ancestral_cfg_pp dpmpp_sde dpmpp_2m dpmpp_2m_cfg_pp dpmpp_2m_sde dpmpp_3m_sde ddpm lcm"
-    " ipndm ipndm_v deis ddim uni_pc uni_pc_bh2"
-).split()
+SAMPLERS = [
+    "euler",
+    "euler_cfg_pp",
+    "euler_ancestral",
+    "euler_ancestral_cfg_pp",
+    "heun",
+    "heunpp2",
+    "dpm_2",
+    "dpm_2_ancestral",
+    "lms",
+    "dpm_fast",
+    "dpm_adaptive",
+    "dpmpp_2s_ancestral",
+    "dpmpp_2s_ancestral_cfg_pp",
+    "dpmpp_sde",
+    "dpmpp_2m",
+    "dpmpp_2m_cfg_pp",
+    "dpmpp_2m_sde",
+    "dpmpp_3m_sde",
+    "ddpm",
+    "lcm",
+    "ipndm",
+    "ipndm_v",
+    "deis",
+    "ddim",
+    "uni_pc",
+    "uni_pc_bh2",
+]
 SCHEDULES = ["normal", "karras", "exponential", "sgm_uniform", "simple", "ddim_uniform", "beta", "linear_quadratic"]
 DRAWING = ("ancestral", "sde", "ddpm", "lcm")
 CASES: dict[str, dict[str, Any]] = {
