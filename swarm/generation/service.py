@@ -171,9 +171,7 @@ class GenerationService:
     async def run(self, request: GenerationRequest) -> AsyncIterator[AsyncIterator[GenerationEvent]]:
         """Start the request and hand out its events, the first being a Status. They end with Discard and keep to the
         order of swarm-t2i 4.4. Leaving the block early stops watching; the pictures are still made and saved."""
-        if self._group is None:
-            raise RuntimeError("The generation service is not running.")
-        if self._draining:
+        if self._group is None or self._draining:
             raise Unavailable(ABOUT_TO_STOP)
         watch = Watch()
         self._group.start_soon(self._carry, request, watch)
