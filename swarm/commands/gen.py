@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import subprocess
 import sys
@@ -19,11 +20,13 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
 from swarm.base.errors import BadInput, Refused, SwarmError, Unavailable
+from swarm.base.ids import clean_id
 from swarm.cli import parse_options
 from swarm.listening import free_port
 
 _START_SECONDS = 120.0
 _BACKEND_SECONDS = 600.0
+_NOT_PARAMETERS = {"session_id", "presets", "extra_metadata"}
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -133,6 +136,7 @@ def generate(address: str, body: dict[str, Any], console: Console) -> list[str]:
         if "session_id" not in session:
             raise Refused(str(session.get("error", "The server gave no session.")))
         asked = {"session_id": session["session_id"], **body}
+        _check_names(http, asked["session_id"], set(body) - _NOT_PARAMETERS)
         if "model" not in asked:
             asked["model"] = _first_model(http, asked["session_id"])
     urls: list[str] = []
@@ -162,6 +166,17 @@ def _show(progress: Progress, bars: dict[str, Any], told: dict[str, Any]) -> Non
     if index not in bars:
         bars[index] = progress.add_task(f"picture {int(index) + 1}", total=1.0)
     progress.update(bars[index], completed=told["overall_percent"])
+
+
+def _check_names(http: httpx2.Client, session_id: str, names: set[str]) -> None:
+    """The route passes over unknown names; at a terminal that would hide a slip of the hand. Raises BadInput."""
+    listed = http.post("/API/ListT2IParams", json={"session_id": session_id}).json().get("list", [])
+    known = [str(each["id"]) for each in listed]
+    for name in sorted(names):
+        if known and (id := clean_id(name)) not in known:
+            near = difflib.get_close_matches(id, known, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else " docs/params.md lists them all."
+            raise BadInput(f"The server has no parameter '{name}'.{hint}")
 
 
 def _first_model(http: httpx2.Client, session_id: str) -> str:

@@ -37,6 +37,8 @@ def test_what_went_wrong_is_said(client: SwarmClient, capsys: pytest.CaptureFixt
     assert "asked to fail" in capsys.readouterr().err
     assert main(["gen", "x", "--server", client.base, "--set", "steps"]) == 1
     assert "NAME=VALUE" in capsys.readouterr().err
+    assert main(["gen", "x", "--server", client.base, "--set", "stpes=5"]) == 1
+    assert "no parameter 'stpes'. Did you mean 'steps'?" in " ".join(capsys.readouterr().err.split())
     assert main(["gen", "x", "--server", "http://127.0.0.1:9"]) == 1
     assert capsys.readouterr().err.strip()
 
