@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import ClassVar
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
@@ -27,6 +28,7 @@ _NO_ROOM = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 30\r\n"
     b"content-length: %d\r\nconnection: close\r\n\r\n%s" % (len(_CROWDED), _CROWDED)
 )
+_OFFERS = frozenset({b"upgrade", b"http2-settings"})
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -62,10 +64,49 @@ class PatientProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += len(data)
-        super().data_received(data)
+        self._feed(data)
         if self._in_head and self._received > self.head_bytes:
             self.transport.write(_REFUSAL)
             self._give_up()
+
+    def _feed(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        waiting = [memoryview(data)]
+        while waiting:
+            piece = waiting.pop()
+            try:
+                self.parser.feed_data(piece)
+            except httptools.HttpParserUpgrade as upgrade:
+                if self._should_upgrade():
+                    self.handle_websocket_upgrade()
+                if not self._is_offered_more():
+                    return
+                waiting += [piece[upgrade.args[0] :], memoryview(self._stay())]
+            except httptools.HttpParserError:
+                self.logger.warning("Invalid HTTP request received.")
+                self.send_400_response("Invalid HTTP request received.")
+                return
+
+    def _is_offered_more(self) -> bool:
+        """Whether the request would rather go on in another protocol than WebSocket, mostly HTTP/2."""
+        if not self.parser.should_upgrade() or self._should_upgrade():
+            return False
+        return any(name == b"upgrade" for name, _ in self.headers)
+
+    def _stay(self) -> bytes:
+        """The head of the request without its offer, for a new parser: the old one takes what follows the head for the
+        other protocol.
+
+        Java's and other clients make the offer on every plain connection, and are content with HTTP/1.1.
+        """
+        version = self.parser.get_http_version().encode()
+        head = [self.parser.get_method(), b" ", self.url, b" HTTP/", version, b"\r\n"]
+        for name, value in self.headers:
+            if name not in _OFFERS:
+                head += [name, b": ", value, b"\r\n"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn sets it
+        return b"".join([*head, b"\r\n"])
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -73,6 +114,8 @@ class PatientProtocol(HttpToolsProtocol):
             self._expect_head()
 
     def on_headers_complete(self) -> None:
+        if self._is_offered_more():
+            return
         self._stop_timer()
         self._in_head = False
         self._received, self._began = 0, self.loop.time()
@@ -80,6 +123,8 @@ class PatientProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
+        if self._is_offered_more():
+            return
         self._stop_timer()
         super().on_message_complete()
 

@@ -1,7 +1,8 @@
 """Which `Host` and `Origin` headers a request may carry. Pure; the guard acts on the answers.
 
 A hostile page can point a DNS name of its own at 127.0.0.1 and then talk to this server as "same origin". It cannot do
-that with an IP address or a loopback name, so these are always fine; any other name must be one of ours.
+that with an IP address or a loopback name, nor below `internal`, which is nobody's (containers call their host
+`host.docker.internal`), so these are always fine; any other name must be one of ours.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def is_own_host(text: str, allowed: str, names: frozenset[str]) -> bool:
     if found is None:
         return False
     name = found[1].lower().rstrip(".")
-    if name == "localhost" or name.endswith(".localhost") or name in names:
+    if name == "localhost" or name.endswith((".localhost", ".internal")) or name in names:
         return True
     if name in _listed(allowed) or text.lower() in _listed(allowed):
         return True

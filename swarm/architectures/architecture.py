@@ -21,7 +21,8 @@ class LatentFormat:
     """The space a family's VAE encodes into: stored latent = (encoded - shift) * scale.
 
     `rgb_factors`: one (red, green, blue) row per channel, `rgb_bias` added; they turn a stored latent into rough pixels
-    from -1 to 1, one for each latent position. Empty when nobody has fitted them. `downscale`: pixels per position.
+    from -1 to 1, one for each latent position. Empty when nobody has fitted them; a quarter as many rows as channels
+    where a position is a patch of two by two cells and each of these is a pixel. `downscale`: pixels per position.
     """
 
     channels: int
@@ -71,9 +72,10 @@ class Architecture:
     `beta_start`, `beta_end`, `train_steps`, `zero_snr`: the training schedule; `flow_shift` instead, for flow models.
     `even_betas`: betas are evenly spaced, and not their square roots.
     `shift_grows`: a shift that is asked for is the exponent of the shift at 1024x1024, and grows with the size.
-    `takes_references`: edit models, which look at pictures while they draw; `reference_sizes`: (width, height) that
-    they were trained to look at; `reference_pixels`: how many there are in each, where its shape does not matter (0:
-    as many as in a picture of the family's own). `looks_at_init`: the init image is one where there is no other.
+    `takes_references`: edit models, which look at pictures while they draw. `reference_pixels`: how many these like in
+    each (0: as many as it comes with); `references_follow_result`: as many as the result has, where that is less.
+    `negative_references`: the negative prompt comes with the pictures too. `looks_at_init`: the init image is one where
+    there is no other.
     `text_encoders`: their names in the order the denoiser wants them. `text_width`: of the prompt embedding.
     """
 
@@ -97,8 +99,9 @@ class Architecture:
     default_sampler: str = "euler"
     default_schedule: str = "normal"
     takes_references: bool = False
-    reference_sizes: tuple[tuple[int, int], ...] = ()
     reference_pixels: int = 0
+    references_follow_result: bool = False
+    negative_references: bool = False
     looks_at_init: bool = False
     text_encoders: tuple[str, ...] = ()
     text_width: int | None = None

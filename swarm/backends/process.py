@@ -69,7 +69,10 @@ class Patience:
 
 
 class EngineProcess:
-    """A running engine. `lost(sentence)` is called once if it ends without having been asked to."""
+    """A running engine. `lost(sentence)` is called once if it ends without having been asked to.
+
+    `blocks`: how many blocks of its models are compiled, and how many are to be, by its last sign of life.
+    """
 
     def __init__(
         self,
@@ -96,6 +99,7 @@ class EngineProcess:
         self._stopping = False
         self._heard = 0.0
         self._beats, self._turned = -1, 0.0
+        self.blocks = 0, 0
 
     @property
     def pid(self) -> int | None:
@@ -250,7 +254,8 @@ class EngineProcess:
                 waiting = self._loads if isinstance(message, Loaded) else self._frees
                 with waiting.popleft() as asker, suppress(*_GONE):
                     asker.send_nowait(message)
-            case Pong(beats=beats):
+            case Pong(beats=beats, compiled=compiled, to_compile=to_compile):
+                self.blocks = compiled, to_compile
                 if beats != self._beats or not self._jobs:
                     self._beats, self._turned = beats, self._clock()
             case Ready():

@@ -131,11 +131,13 @@ class Catalog:
         if entry.problem is not None:
             raise BadInput(entry.problem)
         family = entry.architecture.id if entry.architecture is not None else None
+        prediction = entry.info.prediction_type or ""
         return ModelFile(
             name=entry.name,
             path=entry.path,
             family=family,
-            stamp=entry.stamp,
+            stamp=f"{entry.stamp} {prediction}".rstrip(),
+            prediction=prediction,
             width=entry.width,
             height=entry.height,
             latent_space=entry.latent_space,

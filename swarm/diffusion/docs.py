@@ -21,8 +21,9 @@ _SAMPLERS = """## Samplers
   result's variance. Measured by the tests against a closed form, for beta schedules (and for flow models where there
   is a form for them, or no noise). A dash: the sampler has no such order.
 - Calls: model calls a step.
-- Noise: a fresh draw for each step, or one Brownian path over sigma, whose steps agree however long they are; drawn on
-  the CPU, so that a seed means the same everywhere, unless it says otherwise.
+- Noise: a fresh draw for each step, on the model's device as ComfyUI draws it (so a seed makes another picture on a
+  CPU than on a GPU), or one Brownian path over sigma, whose steps agree however long they are, drawn on the CPU unless
+  it says otherwise.
 - Flow: the sampler has a form of its own for flow models. The others take the same steps for all models; those that
   add noise then add it as beta schedules want it.
 - Checked against: what the tests compare single results with, beside the order.

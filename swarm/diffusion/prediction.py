@@ -1,31 +1,39 @@
 """From what a network says to the denoised latent, as pairs of factors. Sigmas are floats; nothing here sees a tensor.
 
 Kinds: `epsilon` and `v_prediction` (beta schedules, x = clean + sigma * noise), `sample` (the network says the clean
-latent), `flow` (x = (1 - sigma) * clean + sigma * noise, the network says noise - clean).
+latent), `edm` (as `v_prediction` with its sign turned, for data of half that spread: Karras et al. 2022), `flow`
+(x = (1 - sigma) * clean + sigma * noise, the network says noise - clean).
 """
 
 from __future__ import annotations
 
 from math import isclose, sqrt
 
-KINDS = ("epsilon", "v_prediction", "sample", "flow")
+KINDS = ("epsilon", "v_prediction", "sample", "edm", "flow")
+_EDM_SPREAD = 0.5
 
 
-def input_scale(kind: str, sigma: float, sigma_data: float = 1.0) -> float:
+def input_scale(kind: str, sigma: float) -> float:
     """What `x` is multiplied by before the network sees it."""
-    return 1.0 if kind == "flow" else 1.0 / sqrt(sigma**2 + sigma_data**2)
+    return 1.0 if kind == "flow" else 1.0 / sqrt(sigma**2 + _spread(kind) ** 2)
 
 
-def denoised_factors(kind: str, sigma: float, sigma_data: float = 1.0) -> tuple[float, float]:
+def denoised_factors(kind: str, sigma: float) -> tuple[float, float]:
     """(a, b) with denoised = a * x + b * output. Raises ValueError for a kind that does not exist."""
     if kind in ("epsilon", "flow"):
         return 1.0, -sigma
-    if kind == "v_prediction":
-        total = sigma**2 + sigma_data**2
-        return sigma_data**2 / total, -sigma * sigma_data / sqrt(total)
+    if kind in ("v_prediction", "edm"):
+        spread = _spread(kind)
+        total = sigma**2 + spread**2
+        return spread**2 / total, sigma * spread / sqrt(total) * (1 if kind == "edm" else -1)
     if kind == "sample":
         return 0.0, 1.0
     raise ValueError(f"There is no prediction kind '{kind}', only {', '.join(KINDS)}.")
+
+
+def _spread(kind: str) -> float:
+    """The standard deviation of clean latents as the network was trained with it."""
+    return _EDM_SPREAD if kind == "edm" else 1.0
 
 
 def start_scale(kind: str, sigma: float, sigma_max: float) -> float:

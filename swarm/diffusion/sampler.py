@@ -60,8 +60,8 @@ class Noise(Protocol):
 
 
 NoiseKind: TypeAlias = Literal["none", "steps", "brownian", "brownian-device"]
-"""`steps`: a fresh draw for each call, in the order of the calls. `brownian`: one path over sigma, whose ways agree
-where they overlap; `-device` draws it on the model's device instead of the CPU."""
+"""`steps`: a fresh draw for each call, in the order of the calls, on the model's device. `brownian`: one path over
+sigma, whose ways agree where they overlap, on the CPU; `-device` draws it on the model's device."""
 
 SamplerRun: TypeAlias = Generator[Denoise, Latent, Latent]
 """Yields questions, is sent denoised latents, returns the last `x`."""
@@ -76,7 +76,8 @@ class Sampler:
     `run(x, sigmas, noise)`: `x` starts at noise strength `sigmas[0]`; `sigmas` fall and usually end in 0.
     `order`: its place in the dropdown, lowest first. `noise`: what it is handed as `noise`.
     `wants_unguided`: it is answered by `Guided`, and the negative prompt is always asked too.
-    `discards_penultimate`: the schedule is computed for one step more and its second-last sigma dropped.
+    `discards_penultimate`: the schedule is computed for one step more and its second-last sigma dropped;
+    `keeps_range`: but not where the request gives the range.
 
     For the reference page: `accuracy`: the order of its error in the step size, 0 where there is no such order.
     `calls`: model calls a step. `flow_aware`: it takes other steps for flow models. `oracle`: what tests compare with.
@@ -88,12 +89,18 @@ class Sampler:
     order: int = 1000
     noise: NoiseKind = "steps"
     discards_penultimate: bool = False
+    keeps_range: bool = False
     wants_unguided: bool = False
     accuracy: int = 0
     calls: str = "1"
     flow_aware: bool = False
     oracle: str = ""
     doc: str = ""
+
+    @property
+    def climbs(self) -> bool:
+        """Whether it can go up the noise levels as well as down: without noise of its own, one prompt, fixed steps."""
+        return self.noise == "none" and not self.wants_unguided and self.accuracy > 0
 
 
 def sampler(
@@ -103,6 +110,7 @@ def sampler(
     order: int = 1000,
     noise: NoiseKind = "steps",
     discards_penultimate: bool = False,
+    keeps_range: bool = False,
     wants_unguided: bool = False,
     accuracy: int = 0,
     calls: str = "1",
@@ -119,6 +127,7 @@ def sampler(
             order=order,
             noise=noise,
             discards_penultimate=discards_penultimate,
+            keeps_range=keeps_range,
             wants_unguided=wants_unguided,
             accuracy=accuracy,
             calls=calls,

@@ -37,7 +37,21 @@ class Space:
 
     def sigma_after(self, share: float) -> float:
         """The sigma at which `share` (0 to 1) of the training timesteps lie behind."""
-        return self.table.sigma_of((1.0 - share) * (len(self.table.sigmas) - (0 if self.is_flow else 1)))
+        table = self.table
+        if table.continuous:
+            return exp(share * log(table.sigma_min) + (1.0 - share) * log(table.sigma_max))
+        return table.sigma_of((1.0 - share) * (len(table.sigmas) * table.stride - (0 if self.is_flow else 1)))
+
+    def share_at(self, sigma: float) -> float:
+        """The inverse of `sigma_after`: the share of the training timesteps that lie behind at `sigma`, 0 to 1."""
+        table = self.table
+        if table.continuous:
+            behind = log(table.sigma_max / sigma) / log(table.sigma_max / table.sigma_min)
+            return min(max(behind, 0.0), 1.0)
+        if table.shift is None:
+            return 1.0 - table.t_of(sigma) / (len(table.sigmas) * table.stride - 1)
+        # Levels beyond pure noise, which only a request can ask for, lie before everything.
+        return 0.0 if sigma >= 1.0 else 1.0 - sigma / (table.shift - (table.shift - 1.0) * sigma)
 
     def with_signal(self, sigmas: Sequence[float]) -> list[float]:
         """`sigmas`, the first one moved off pure noise where a flow model starts from it.

@@ -18,7 +18,9 @@ _DISTILLED_STRIDE = 20
 """LCM models know every twentieth of the training timesteps."""
 _SMALL, _LARGE = 256, 4096
 _BASE_SHIFT = 0.5
-"""Where growing shifts begin: 256 patches of 16x16 pixels get this exponent, 4096 of them the one that is asked."""
+_FINE = 10_000
+"""Where growing shifts begin: 256 patches of 16x16 pixels get this exponent, 4096 of them the one that is asked. Their
+tables have as many levels as `_FINE`, whatever the model's own has."""
 
 
 def as_asked(components: Components, request: GenerationInput) -> Components:
@@ -45,9 +47,8 @@ def _table(components: Components, kind: str) -> SigmaTable:
 
 
 def _shifted(components: Components, asked: float, width: int, height: int) -> SigmaTable:
-    steps = len(components.table.sigmas)
     if not components.architecture.shift_grows:
-        return SigmaTable.flow(asked, steps)
+        return SigmaTable.flow(asked, len(components.table.sigmas))
     patches = width * height / 256
     slope = (asked - _BASE_SHIFT) / (_LARGE - _SMALL)
-    return SigmaTable.flow(exp(_BASE_SHIFT + slope * (patches - _SMALL)), steps)
+    return SigmaTable.flow(exp(_BASE_SHIFT + slope * (patches - _SMALL)), _FINE)

@@ -26,6 +26,7 @@ from swarm.engine.runner import Methods, Model, Sampling
 from swarm.engine.shot import Group, Shot
 from swarm.engine.tiny_vae import TinyVae
 from swarm.engine.turns import Turns, interleaved
+from swarm.features.core import STEPS
 from swarm.features.previews import TINY_VAE
 from swarm.features.resolution import HEIGHT, WIDTH
 from swarm.jobs.acts import Decode, Encode, Film, Sample
@@ -214,7 +215,8 @@ class Batcher:
         of = shot.ask.of
         model = self._models.ready(of)
         refuse_too_large(model.components, model.device, of.input.get(WIDTH), of.input.get(HEIGHT))
-        walk = shot.sampling = Sampling(model, self._methods, of, shot.index)
+        steps = shot.live.job.input.get(STEPS)  # prompts that change count those of the first walk, in every walk
+        walk = shot.sampling = Sampling(model, self._methods, of, shot.index, prompt_steps=steps)
         self._waiting.remove(shot)
         if shot.behind == 0:
             shot.live.began(shot.index, walk.total + shot.later)
@@ -301,7 +303,9 @@ class Batcher:
             torch.cuda.reset_peak_memory_stats(device.place)
         self._watch.start()
         outputs = model.answers(rows)
-        self._watch.stop((limit, len(rows)))
+        if all(row.memory is None or not row.memory.in_a_row for row in rows):
+            # What was left out says nothing of how long such calls take.
+            self._watch.stop((limit, len(rows)))
         if measures:
             self._peaks[group] = len(rows)
             peak = max(1, (torch.cuda.max_memory_allocated(device.place) - before) // len(rows))

@@ -7,17 +7,19 @@ at every step would cost more than the step, so for those calls each layer adds 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
-from torch.nn.functional import conv2d, linear
+from torch.nn.functional import conv2d, group_norm, layer_norm, linear, rms_norm
 
 from swarm.engine.components import Components
-from swarm.engine.lora import Pieces, change_of, fitting, lora_targets, other_shape
+from swarm.engine.lora import BIAS, Change, fitting, lora_targets, other_shape
+from swarm.engine.lora_files import Pieces
+from swarm.engine.lora_kinds import change_of
 from swarm.jobs.job import LoraUse
 
 _REMEMBERED = 4
@@ -26,15 +28,20 @@ _REMEMBERED = 4
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Branch:
-    """What a LoRA makes of one layer's input: `down`, then `up` (rank 1 by 1 for convolutions), or `whole` at once."""
+    """What a LoRA makes of one layer's input: `down`, then `up` (rank 1 by 1 for convolutions), or `whole` at once, or
+    the same of any input: `bias`."""
 
     module: Any
     of_text: bool
     down: torch.Tensor | None = None
     up: torch.Tensor | None = None
     whole: torch.Tensor | None = None
+    bias: torch.Tensor | None = None
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        if self.bias is not None:
+            in_maps = isinstance(self.module, torch.nn.Conv2d | torch.nn.GroupNorm)
+            return self.bias.to(x).reshape(-1, *[1] * (x.ndim - 2)) if in_maps else self.bias.to(x)
         if self.whole is not None:
             return _through(self.module, x, self.whole.to(x))
         assert self.down is not None
@@ -74,9 +81,9 @@ class Branches:
             targets = lora_targets(self._components)
             changes = fitting(self._components, use.file)
             try:
-                made = tuple(_branch(targets[name], name, pieces) for name, pieces in changes.items())
+                made = tuple(branch for change in changes for branch in _branches(targets, change))
             except (RuntimeError, KeyError):
-                raise other_shape(use.file.name, self._components, next(iter(changes))) from None
+                raise other_shape(use.file.name, self._components, changes[0].names[0]) from None
             self._known[key] = made
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
@@ -84,12 +91,24 @@ class Branches:
         return self._known[key]
 
 
-def _branch(module: Any, name: str, pieces: Pieces) -> Branch:
-    of_text = not name.startswith("unet_")
-    plain = set(pieces) <= {"down", "up", "alpha"} and {"down", "up"} <= set(pieces)
-    if not plain or pieces["up"].flatten(1).shape[0] != module.weight.shape[0]:
-        whole = change_of(module.weight, pieces).to(module.weight.dtype)
-        return Branch(module=module, of_text=of_text, whole=whole)
+def _branches(targets: Mapping[str, Any], change: Change) -> Iterator[Branch]:
+    of_text = not change.names[0].startswith("unet_")
+    modules = [targets[name.removesuffix(BIAS)] for name in change.names]
+    if change.names[0].endswith(BIAS):
+        yield Branch(module=modules[0], of_text=of_text, bias=change.turned(change.pieces["whole"]))
+        return
+    weight = torch.cat([module.weight for module in modules])
+    pieces = change.pieces
+    plain = set(pieces) <= {"down", "up", "alpha"} and {"down", "up"} <= set(pieces) and len(modules) == 1
+    if plain and pieces["up"].flatten(1).shape[0] == len(weight):
+        yield _narrow(modules[0], {**pieces, "up": change.turned(pieces["up"])}, of_text)
+        return
+    whole = change.turned(change_of(change.turned(weight), pieces)).to(weight.dtype)
+    for module, part in zip(modules, whole.split([len(module.weight) for module in modules]), strict=True):
+        yield Branch(module=module, of_text=of_text, whole=part)
+
+
+def _narrow(module: Any, pieces: Pieces, of_text: bool) -> Branch:
     place, dtype = module.weight.device, module.weight.dtype
     rank = pieces["down"].shape[0]
     scale = float(pieces["alpha"]) / rank if "alpha" in pieces else 1.0
@@ -99,7 +118,13 @@ def _branch(module: Any, name: str, pieces: Pieces) -> Branch:
 
 
 def _through(module: Any, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """What a layer like `module` with another weight makes of `x`."""
+    """What a layer like `module` with another weight and no bias makes of `x`."""
+    if isinstance(module, torch.nn.GroupNorm):
+        return group_norm(x, module.num_groups, weight, None, module.eps)
+    if isinstance(module, torch.nn.LayerNorm):
+        return layer_norm(x, weight.shape, weight, None, module.eps)
+    if weight.ndim == 1:
+        return rms_norm(x, weight.shape, weight, module.eps)
     if weight.ndim == 4:
         return conv2d(x, weight, None, module.stride, module.padding, module.dilation, module.groups)
     return linear(x, weight)

@@ -16,9 +16,11 @@ import torch
 
 from swarm.architectures.architecture import Architecture, LatentFormat
 from swarm.diffusion.sigmas import SigmaTable
+from swarm.engine.chains import Chain, Memory
 from swarm.engine.checkpoint import Checkpoint
 from swarm.engine.device import Device
 from swarm.engine.residency import Residency
+from swarm.engine.tiling import FALLBACK, FALLBACK_DECODE_OVERLAP, FALLBACK_ENCODE_OVERLAP, thrice
 from swarm.jobs.job import LoraUse, ModelFile
 from swarm.jobs.stage import Conditioning, Control
 from swarm.media.image import Picture
@@ -31,7 +33,8 @@ class Row:
     `sigma`: the noise level it stands for. `size`: what `size_numbers` said of the picture. `concat`: (1, C', h, w)
     channels beside x. `guidance`: what guidance-distilled models are told. `controls`: ControlNets at this step.
     `variant`: a way to run the network that a feature asked for, the plain one is "". `by_second`: it is asked of the
-    walk's second model.
+    walk's second model. `memory`: of earlier steps, where the request has blocks left out. `away`: the negative
+    prompt's line, where this one's attention is led away from that.
     """
 
     x: torch.Tensor
@@ -44,6 +47,8 @@ class Row:
     controls: tuple[Control, ...] = ()
     variant: str = ""
     by_second: bool = False
+    memory: Memory | None = None
+    away: Row | None = None
 
 
 Sizes: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]
@@ -97,9 +102,14 @@ class TextEncoder(Protocol):
 class Vae:
     """A VAE that speaks in the model's latent scale: (encoded - shift) * scale. `factor`: pixels per latent cell."""
 
+    over = staticmethod(thrice)
+    """How it goes over a picture in tiles."""
+
     def __init__(self, module: Any, *, factor: int, latent: LatentFormat) -> None:
         self.module = module
         self.awake: Callable[[], AbstractContextManager[None]] = nullcontext
+        self.tiles: tuple[int, int, int] | None = None
+        """Side, overlap when decoding and when encoding of the tiles it works in, in pixels; None for one piece."""
         self.factor = factor
         self.channels = int(getattr(module.config, "latent_channels", latent.channels))
         self.scale = float(getattr(module.config, "scaling_factor", None) or latent.scale)
@@ -114,13 +124,20 @@ class Vae:
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """(n, C, h, w) in the model's scale to (n, 3, H, W), -1 to 1."""
+        latents = latents / self.scale + self.shift
         with self.awake():
-            return self.decoded(latents / self.scale + self.shift)
+            if self.tiles is None:
+                return self.decoded(latents)
+            tile, overlap, _ = (side // self.factor for side in self.tiles)
+            return self.over(latents, self.decoded, tile, overlap, self.factor)
 
     def encode(self, pictures: torch.Tensor) -> torch.Tensor:
         """(n, 3, H, W), -1 to 1, to (n, C, h, w) float32. The posterior's mean, so a picture has one latent."""
         with self.awake():
-            return (self.encoded(pictures) - self.shift) * self.scale
+            if self.tiles is None:
+                return (self.encoded(pictures) - self.shift) * self.scale
+            tile, _, overlap = self.tiles
+            return (self.over(pictures, self.encoded, tile, overlap, 1 / self.factor) - self.shift) * self.scale
 
     def decoded(self, latents: torch.Tensor) -> torch.Tensor:
         """Latents in the VAE's own scale, decoded; families with another kind of VAE say how."""
@@ -133,16 +150,15 @@ class Vae:
         return latents
 
     def enable_tiling(self, *, tile: int | None = None, overlap: int | None = None) -> None:
-        """Decode and encode in tiles from now on; `tile`, `overlap`: pixels, None for the VAE's own."""
-        self.module.enable_tiling()
-        if tile is not None and hasattr(self.module, "tile_sample_min_size"):
-            self.module.tile_sample_min_size = tile
-            self.module.tile_latent_min_size = max(1, tile // self.factor)
-            if overlap is not None:
-                self.module.tile_overlap_factor = min(0.9, overlap / tile)
+        """Decode and encode in tiles from now on; `tile`, `overlap`: pixels, None for what usually fits."""
+        if tile is None:
+            self.tiles = FALLBACK, FALLBACK_DECODE_OVERLAP, FALLBACK_ENCODE_OVERLAP
+            return
+        overlap = FALLBACK_ENCODE_OVERLAP if overlap is None else overlap
+        self.tiles = tile, overlap if tile >= overlap * 4 else tile // 4, overlap if tile > overlap * 2 else tile // 4
 
     def disable_tiling(self) -> None:
-        self.module.disable_tiling()
+        self.tiles = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -227,6 +243,7 @@ class Adapter:
     as several, whose outputs then follow one another. The name itself when there is nothing to translate.
     `inpaint_channels(denoiser, latent, mask)`: see StageTools; None for a network that sees nothing beside x.
     `nothing_beside(denoiser, latent)`: what such a network sees beside x where the request gives it nothing to fill in.
+    `is_led(denoiser)`: whether it sees the latent of the init image beside x, as depth and canny models do.
     `variants`: ways to run the network that features may ask for, as context managers around a call; what one gives is
     what it has seen.
     `check_control(file, denoiser)`: raises BadInput for a file that is no ControlNet of such denoisers; None where the
@@ -234,6 +251,7 @@ class Adapter:
     `image_words(adapter, encoder, pictures, denoiser, device)`: see StageTools; None where there are no IP-Adapters.
     `style_words(style, encoder, pictures, width, device)`: see StageTools; None where there are no style models.
     `row_width(denoiser)`: channels of the widest map of one row, for the memory estimate.
+    `chain()`: the denoiser's parts, made once per load; None where no part of it can be left out.
     """
 
     id: str
@@ -245,11 +263,13 @@ class Adapter:
         lambda _denoiser, _latent, _mask: None
     )
     nothing_beside: Callable[[torch.nn.Module, torch.Tensor], torch.Tensor | None] = lambda _denoiser, _latent: None
+    is_led: Callable[[torch.nn.Module], bool] = lambda _denoiser: False
     variants: Mapping[str, Callable[[Any], AbstractContextManager[Any]]] = field(default_factory=dict)
     row_width: Callable[[torch.nn.Module], int] = lambda _module: 320
     check_control: Callable[[ModelFile, torch.nn.Module], None] | None = None
     image_words: ImageWordsOf | None = None
     style_words: StyleWordsOf | None = None
+    chain: Callable[[], Chain] | None = None
 
 
 def same_lengths(rows: Sequence[Row]) -> list[list[int]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -38,6 +39,8 @@ UNION_MODES = (
 _OLD_PREFIXES = ("control_model.", "")
 _OLD_MARKER, _NEW_MARKER = "zero_convs.0.0.weight", "controlnet_down_blocks.0.weight"
 _UNION_MARKER = "task_embedding"
+_AVERAGED = ("_shuffle", "_shuffle_fp16")
+"""Ends of the names of nets that say the same at every place: what they say there on average."""
 _OTHER_KINDS = (
     ("lora_controlnet", "Control-LoRA"),
     ("lllite_unet", "ControlNet-LLLite"),
@@ -98,22 +101,47 @@ class Controls(KeptNets):
         hints = torch.cat([one.hint.to(x) for one in chain])
         shared = {"encoder_hidden_states": tokens, "added_cond_kwargs": told, "return_dict": False}
         if isinstance(net, ControlNetUnionModel):
-            number = _mode_number(chain[0], net)
             kinds = torch.zeros(len(x), int(net.config.num_control_type), device=x.device, dtype=x.dtype)
-            kinds[:, number] = 1.0
-            downs, middle = net(
-                x, times, controlnet_cond=[hints], control_type=kinds, control_type_idx=[number], **shared
-            )
+            number = 0
+            if chain[0].mode is not None:
+                number = _mode_number(chain[0].mode, chain[0].file, net)
+                kinds[:, number] = 1.0
+            with told_nothing(net) if chain[0].mode is None else nullcontext():
+                downs, middle = net(
+                    x, times, controlnet_cond=[hints], control_type=kinds, control_type_idx=[number], **shared
+                )
         else:
             downs, middle = net(x, times, controlnet_cond=hints, **shared)
+        if chain[0].file.path.stem.endswith(_AVERAGED):
+            downs, middle = [_averaged(each) for each in downs], _averaged(middle)
         return list(downs), middle
 
 
-def _mode_number(control: Control, net: Any) -> int:
-    number = UNION_MODES.index(control.mode or UNION_MODES[3])
+def _averaged(said: torch.Tensor) -> torch.Tensor:
+    return said.mean(dim=(2, 3), keepdim=True).expand_as(said)
+
+
+def _mode_number(mode: str, file: ModelFile, net: Any) -> int:
+    number = UNION_MODES.index(mode)
     if number >= net.config.num_control_type:
-        raise BadInput(f"The ControlNet '{control.file.name}' does not know the union type '{control.mode}'.")
+        raise BadInput(f"The ControlNet '{file.name}' does not know the union type '{mode}'.")
     return number
+
+
+@contextmanager
+def told_nothing(net: ControlNetUnionModel) -> Iterator[None]:
+    """While it is entered, a union net sees a picture without being told what it shows."""
+    hook = net.spatial_ch_projs.register_forward_hook(lambda _module, _arguments, said: said * 0.0)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def look_at_hints_alone(net: ControlNetUnionModel) -> None:
+    """Have a union net weigh its hint without the picture in the making, as ComfyUI does."""
+    first: Any = net.transformer_layes[0]
+    first.register_forward_pre_hook(lambda _module, arguments: (arguments[0][:, :1], *arguments[1:]))
 
 
 def load_control(file: ModelFile, unet: Any, device: Device) -> Any:
@@ -128,6 +156,8 @@ def load_control(file: ModelFile, unet: Any, device: Device) -> Any:
             raise wrong_family(file)
     else:
         net = _from_file(file, Checkpoint(file.path), unet, device)
+    if isinstance(net, ControlNetUnionModel):
+        look_at_hints_alone(net)
     settle(net, device.place, device.compute)
     call_directly(net)
     return net

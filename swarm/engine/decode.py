@@ -80,16 +80,6 @@ def as_tensor(image: Image.Image) -> torch.Tensor:
     return (levels[:, :, None] if levels.ndim == 2 else levels).permute(2, 0, 1)[None]
 
 
-def noisy(image: torch.Tensor, strength: float, seed: int) -> torch.Tensor:
-    """An image (1, 3, H, W), 0 to 1, with normal noise of `strength` on its pixels, drawn from `seed`."""
-    if strength <= 0:
-        return image
-    generator = torch.Generator("cpu").manual_seed(seed % 2**63)
-    # Drawn with the channels last, as pictures lie in memory.
-    drawn = torch.randn(image.permute(0, 2, 3, 1).shape, generator=generator).permute(0, 3, 1, 2)
-    return (image + drawn * strength).clamp(0, 1)
-
-
 def encode(components: Components, device: Device, image: torch.Tensor) -> torch.Tensor:
     """An image (1, 3, H, W), 0 to 1, as a clean latent (1, C, h, w), float32 on the device, in the model's scale."""
     batch = image[:, :3].mul(2).sub(1).to(device=device.place)

@@ -11,11 +11,12 @@ import torch
 
 import swarm.engine.networks
 from swarm.base.registry import Registry, collect
-from swarm.engine.decode import as_tensor, opened
+from swarm.engine.decode import as_tensor
 from swarm.engine.device import Device
 from swarm.engine.networks.network import Network
 from swarm.jobs.job import ModelFile
 from swarm.media.image import Picture
+from swarm.media.stretched import opened
 
 KEPT = 8
 """Networks kept at most; they are small beside models."""

@@ -25,6 +25,11 @@ KEPT_HINTS = 16
 MARKER = "controlnet_blocks.0.weight"
 _PREFIXES = ("", "controlnet.", "module.")
 Samples = Sequence[torch.Tensor]
+Shown = Callable[[torch.Tensor], torch.Tensor]
+
+
+def as_it_is(image: torch.Tensor) -> torch.Tensor:
+    return image
 
 
 class Hints:
@@ -32,19 +37,20 @@ class Hints:
 
     def __init__(self, vae: Vae) -> None:
         self._vae = vae
-        self._known: OrderedDict[tuple[int, bool], tuple[Any, torch.Tensor]] = OrderedDict()
+        self._known: OrderedDict[tuple[int, bool, Shown], tuple[Any, torch.Tensor]] = OrderedDict()
 
-    def latents(self, chain: Sequence[Control], *, shifted: bool = True) -> torch.Tensor:
-        """(n, C, h, w). `shifted`: with the VAE's shift taken off, as the model's own latents are."""
-        return torch.cat([self._latent(one.hint, shifted) for one in chain])
+    def latents(self, chain: Sequence[Control], *, shifted: bool = True, shown: Shown = as_it_is) -> torch.Tensor:
+        """(n, C, h, w). `shifted`: with the VAE's shift taken off, as the model's own latents are. `shown`: what is
+        made of a picture before that."""
+        return torch.cat([self._latent(one.hint, shifted, shown) for one in chain])
 
-    def _latent(self, hint: torch.Tensor, shifted: bool) -> torch.Tensor:
-        key = id(hint), shifted
+    def _latent(self, hint: torch.Tensor, shifted: bool, shown: Shown) -> torch.Tensor:
+        key = id(hint), shifted, shown
         known = self._known.get(key)
         if known is None:
             vae = self._vae
             with vae.awake():
-                plain = vae.encoded((hint * 2 - 1).to(next(vae.module.parameters()).device))
+                plain = vae.encoded((shown(hint) * 2 - 1).to(next(vae.module.parameters()).device))
             # The picture is kept beside its latent, so that no other takes its place in memory.
             known = self._known[key] = hint, (plain - (vae.shift if shifted else 0.0)) * vae.scale
             while len(self._known) > KEPT_HINTS:

@@ -43,11 +43,6 @@ class Flux2Vae(Vae):
         own = torch.nn.functional.pixel_unshuffle(super().encoded(pictures), _PATCH)
         return (own - self._mean.to(own)) / self._std.to(own)
 
-    def enable_tiling(self, *, tile: int | None = None, overlap: int | None = None) -> None:
-        super().enable_tiling(tile=tile, overlap=overlap)
-        if tile is not None:
-            self.module.tile_latent_min_size = max(1, tile * _PATCH // self.factor)
-
 
 def find_flux_2_vae(source: Source) -> Flux2Vae:
     """The VAE a model is used with: the one the request names, else its own. Raises BadInput when there is none."""

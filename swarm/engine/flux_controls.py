@@ -12,7 +12,7 @@ from diffusers import FluxControlNetModel
 from swarm.base.errors import BadInput
 from swarm.engine.checkpoint import Checkpoint
 from swarm.engine.components import Components, Row
-from swarm.engine.controls import UNION_MODES, KeptNets, wrong_family
+from swarm.engine.controls import KeptNets, wrong_family
 from swarm.engine.device import Device
 from swarm.engine.flow_controls import Hints, control_prefix, controls_of, read_net, spread, strengths, summed
 from swarm.engine.flux_names import block_counts, either, flux_names
@@ -51,8 +51,12 @@ class FluxControls(KeptNets):
         for chain in controls_of(rows):
             net = self.net(chain[0].file)
             more = {"guidance": guidance} if net.config.guidance_embeds else {}
-            if net.union:
-                more["controlnet_mode"] = torch.full((len(rows), 1), _mode(chain[0], net), device=tokens.device)
+            mode = chain[0].mode
+            is_told = net.config.num_mode is not None and mode is not None
+            if is_told:
+                number = _mode(str(mode), chain[0].file, net)
+                more["controlnet_mode"] = torch.full((len(rows), 1), number, device=tokens.device)
+            net.union = is_told
             ours, theirs = net(
                 hidden_states=tokens, controlnet_cond=self._shown(net, chain, tokens), return_dict=False, **told, **more
             )
@@ -81,11 +85,10 @@ def _home(samples: Any, blocks: int, net: Any = None) -> Any:
     return lambda number: number // every
 
 
-def _mode(control: Control, net: Any) -> int:
-    named = control.mode or UNION_MODES[3]
+def _mode(named: str, file: ModelFile, net: Any) -> int:
     number = MODES.get(named)
     if number is None or number >= int(net.config.num_mode):
-        raise BadInput(f"The ControlNet '{control.file.name}' does not know the union type '{named}'.")
+        raise BadInput(f"The ControlNet '{file.name}' does not know the union type '{named}'.")
     return number
 
 

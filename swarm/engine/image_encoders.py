@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from accelerate import init_empty_weights
-from PIL import Image, ImageOps
+from PIL import Image
+from torch.nn.functional import interpolate
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from swarm.base.errors import BadInput
@@ -80,17 +81,31 @@ def seen(model: Any, pixels: torch.Tensor) -> Sight:
 
 
 def prepared(pictures: Sequence[Picture], side: int, *, mean: Colour = _MEAN, spread: Colour = _SPREAD) -> torch.Tensor:
-    """Pictures as an encoder was trained on them, CLIP unless told otherwise: their middle, scaled to a square, less
-    the mean, by the spread: (n, 3, side, side). Raises BadInput."""
+    """Pictures as an encoder was trained on them, CLIP unless told otherwise: scaled to a square, what is left over cut
+    off around the middle, less the mean, by the spread: (n, 3, side, side). Raises BadInput."""
     squares = torch.cat([_square(picture, side) for picture in pictures])
     return (squares - torch.tensor(mean)[:, None, None]) / torch.tensor(spread)[:, None, None]
 
 
+def black(side: int) -> torch.Tensor:
+    """A black picture as CLIP is shown it: (1, 3, side, side)."""
+    dark = -torch.tensor(_MEAN) / torch.tensor(_SPREAD)
+    return dark[None, :, None, None].expand(1, 3, side, side)
+
+
 def _square(picture: Picture, side: int) -> torch.Tensor:
+    """(1, 3, side, side) from 0 to 1, in whole levels."""
     try:
         with Image.open(io.BytesIO(picture.data)) as opened:
-            image = ImageOps.fit(opened.convert("RGB"), (side, side), Image.Resampling.BICUBIC)
+            levels = np.array(opened.convert("RGB"), dtype=np.float32)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadInput(f"A prompt image cannot be read: {error}") from None
-    levels = torch.from_numpy(np.array(image, dtype=np.float32) / 255.0)
-    return levels.permute(2, 0, 1)[None]
+    image = torch.from_numpy(levels / 255.0).permute(2, 0, 1)[None]
+    height, width = image.shape[-2:]
+    if (height, width) != (side, side):
+        scale = side / min(height, width)
+        size = round(scale * height), round(scale * width)
+        image = interpolate(image, size=size, mode="bicubic", antialias=True)
+        top, left = (size[0] - side) // 2, (size[1] - side) // 2
+        image = image[..., top : top + side, left : left + side]
+    return (image * 255.0).clamp(0, 255).round() / 255.0

@@ -18,7 +18,7 @@ from swarm.base.errors import BadInput
 from swarm.engine.checkpoint import Checkpoint
 from swarm.engine.components import Row
 from swarm.engine.device import Device
-from swarm.engine.image_encoders import load_image_encoder, prepared, seen
+from swarm.engine.image_encoders import black, load_image_encoder, prepared, seen
 from swarm.features.ip_adapter import words_in
 from swarm.jobs.job import ModelFile
 from swarm.media.image import Picture
@@ -166,7 +166,7 @@ def _words(
     if _SINGLE in state:
         some, none = sight.summary, torch.zeros_like(sight.summary)
     else:
-        some, none = sight.places, seen(eyes, torch.zeros_like(pixels)).places
+        some, none = sight.places, seen(eyes, black(pixels.shape[-1]).repeat(len(pixels), 1, 1, 1)).places
     try:
         words = [reader(each) for each in (some, none)]
     except RuntimeError:

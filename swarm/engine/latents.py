@@ -1,4 +1,7 @@
-"""Where a picture starts: noise from seeds, on the CPU; and the noise samplers add on the way (swarm-t2i 9.2)."""
+"""Where a picture starts: noise from seeds, on the CPU; and the noise samplers add on the way (swarm-t2i 9.2).
+
+Both are drawn as ComfyUI draws them, so that a seed with the same settings is the same picture.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from swarm.diffusion.space import Space
 
 Shape = tuple[int, int, int]
 _TREE_DIGITS = 6
+_DRAWING = {"cuda", "mps", "xpu"}
+"""Devices with generators of their own."""
 
 
 def seeded_noise(seed: int, shape: Shape) -> torch.Tensor:
@@ -38,19 +43,26 @@ def varied(noise: torch.Tensor, other: torch.Tensor, strength: float) -> torch.T
 
 
 class StepNoise:
-    """A fresh draw for each call, in the order of the calls, from a seed on the CPU.
-
-    The generator starts one past the picture's seed: ancestral samplers and their kin have always drawn so.
-    """
+    """A fresh draw for each call, in the order of the calls, from the generator that `step_generator` says."""
 
     def __init__(self, seed: int, shape: Shape, device: torch.device, space: Space) -> None:
         self.space = space
-        self._generator = torch.Generator("cpu").manual_seed((seed + 1) % 2**63)
+        drawn_on, begun = step_generator(device, seed)
+        self._generator = torch.Generator(drawn_on).manual_seed(begun % 2**63)
         self._shape = (1, *shape)
         self._device = device
 
     def __call__(self, sigma_from: float, sigma_to: float) -> torch.Tensor:
-        return torch.randn(self._shape, generator=self._generator).to(self._device)
+        drawn_on = self._generator.device
+        return torch.randn(self._shape, generator=self._generator, device=drawn_on).to(self._device)
+
+
+def step_generator(device: torch.device, seed: int) -> tuple[torch.device, int]:
+    """Where the noise of steps is drawn for a model on `device`, and the generator's seed: there, with the picture's.
+
+    The CPU's generator has drawn the start with that seed already; there it is one past it.
+    """
+    return (device, seed) if device.type in _DRAWING else (torch.device("cpu"), seed + 1)
 
 
 class BrownianNoise:

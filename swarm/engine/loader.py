@@ -139,7 +139,9 @@ def _bytes(module: torch.nn.Module) -> int:
 
 
 def _table(architecture: Architecture, noise: Mapping[str, Any]) -> SigmaTable:
-    """The family's training sigmas, with what the file says otherwise."""
+    """The family's training sigmas, with what the file says otherwise, or an `edm_range` (lowest, highest)."""
+    if "edm_range" in noise:
+        return SigmaTable.edm(*noise["edm_range"])
     trained = replace(
         architecture,
         beta_start=noise.get("beta_start", architecture.beta_start),

@@ -9,13 +9,15 @@ from swarm.jobs.frames import Answer, Cancel, Free, Load, Ping, Pong, Request, R
 
 
 class Mailbox:
-    """What the threads share: messages in, answers out, cancelled job ids, and how often the main loop has turned."""
+    """What the threads share: messages in, answers out, cancelled job ids, how often the main loop has turned, and how
+    many blocks are compiled and are to be."""
 
     def __init__(self) -> None:
         self.inbox: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self.outbox: queue.SimpleQueue[Answer | None] = queue.SimpleQueue()
         self.cancelled: set[str] = set()
         self.beats = 0
+        self.blocks = 0, 0
 
     def read_from(self, stream: BinaryIO) -> None:
         """Reader thread: until the stream ends."""
@@ -33,7 +35,8 @@ class Mailbox:
                 return
             match message:
                 case Ping(number=number):
-                    self.outbox.put(Pong(number=number, beats=self.beats))
+                    ready, waiting = self.blocks
+                    self.outbox.put(Pong(number=number, beats=self.beats, compiled=ready, to_compile=waiting))
                 case Cancel(id=id):
                     self.cancelled.add(id)
                     self.inbox.put(message)

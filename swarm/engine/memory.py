@@ -11,8 +11,10 @@ import psutil
 
 from swarm.base.errors import BadInput
 from swarm.engine.branches import Branches
+from swarm.engine.compiling import Regions
 from swarm.engine.components import Components
 from swarm.engine.device import Device, resting
+from swarm.engine.first_block import FirstBlock
 from swarm.engine.loader import Families
 from swarm.engine.lora import Patched
 from swarm.engine.parking import rest, wake
@@ -190,6 +192,21 @@ class Models:
         """Use `model` from now on where its files are asked for; they must be loaded already."""
         self._loaded[file_key(model.components.file, parts)] = model
 
+    def to_compile(self) -> Regions | None:
+        """The blocks of a model on the device that are yet to be compiled, if any."""
+        return next((model.regions for model in self._loaded.values() if model.regions.waiting), None)
+
+    def compile_one(self) -> None:
+        """Compile one of them, under the patches that were in the model when it was called. Raises as compilers do."""
+        base, model = next((base, model) for base, model in self._loaded.items() if model.regions.waiting)
+        self._changed[base].put(model.regions.next_changed)
+        model.regions.compile_one()
+
+    def blocks(self) -> tuple[int, int]:
+        """How many blocks of the models on the device are compiled, and how many are to be."""
+        regions = [model.regions for model in self._loaded.values()]
+        return sum(each.ready for each in regions), sum(each.waiting for each in regions)
+
     def drop_others(self, kept: WeightsKey | None) -> bool:
         """Unload every model but those of `kept`, from main memory too; True if there was one."""
         dropped = [key for key in self._loaded if kept is None or key not in kept.bases]
@@ -216,7 +233,7 @@ class Models:
             wake(model.components, self.device)
         self._loaded[key] = model
         self._patched[key] = Patched(model.components)
-        self._changed[key] = Patches(model.components, self.patches)
+        self._changed[key] = Patches(model.components, self.patches, model.regions)
         return model
 
     def _drop(self, key: WeightsKey, *, park: bool) -> None:
@@ -245,12 +262,15 @@ class Models:
 def made(components: Components, device: Device) -> Model:
     """Components with their denoiser and preview colours."""
     denoiser = components.adapter.denoiser(components, device)
+    chain = components.adapter.chain
     return Model(
         components=components,
         denoiser=denoiser,
         branches=Branches(components),
         colours=colours_for(components, device),
         device=device,
+        regions=Regions(components.file.name),
+        first_block=None if chain is None else FirstBlock(components.denoiser, chain()),
     )
 
 

@@ -1,4 +1,4 @@
-"""Cross-attention that is led away from other words (normalized attention guidance, Chen et al. 2025, 2505.21179)."""
+"""Self-attention that is led away from other words (normalized attention guidance, Chen et al. 2025, 2505.21179)."""
 
 from __future__ import annotations
 
@@ -7,25 +7,28 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch.nn.functional import scaled_dot_product_attention
 
 from swarm.engine.components import Row
-from swarm.engine.image_words import cross_attention
-from swarm.features.normalized_attention import Away, away_in
+from swarm.features.normalized_attention import away_in
+
+
+def with_negatives(rows: Sequence[Row]) -> list[Row]:
+    """`rows`, then for each of them that is led away the negative prompt's row."""
+    return [*rows, *(row.away for row in rows if row.away is not None)]
 
 
 @contextmanager
 def led_away(unet: Any, rows: Sequence[Row]) -> Iterator[None]:
-    """While it is entered, the UNet's cross-attention keeps away from what `rows` say; all of them say so or none."""
-    said = [found for row in rows if (found := away_in(row.conditioning)) is not None]
-    if not said:
+    """While it is entered, the UNet's self-attention keeps away from what `rows` say; all of them say so or none. The
+    calls are of `with_negatives(rows)`, or of several such batches one behind the other."""
+    if rows[0].away is None:
         yield
         return
-    layers = cross_attention(unet)
+    names = [name.removesuffix(".processor") for name in unet.attn_processors]
+    layers = [unet.get_submodule(name) for name in names if name.endswith("attn1")]
     before = [layer.processor for layer in layers]
-    leading = LeadingAway(said)
-    for layer in layers:
-        layer.processor = leading
+    for layer, own in zip(layers, before, strict=True):
+        layer.processor = LeadingAway(own, rows)
     try:
         yield
     finally:
@@ -34,21 +37,21 @@ def led_away(unet: Any, rows: Sequence[Row]) -> Iterator[None]:
 
 
 class LeadingAway:
-    """Plain cross-attention, asked twice: of the prompt's words, and of those to keep away from."""
+    """Attention as it was, whose answer for the prompts' rows is led away from that for the negative prompts'."""
 
-    def __init__(self, said: Sequence[Away]) -> None:
-        self._tokens = torch.cat([each.tokens for each in said])
+    def __init__(self, before: Any, rows: Sequence[Row]) -> None:
+        self._before = before
+        said = [away for row in rows if (away := away_in(row.conditioning)) is not None]
         self._numbers = torch.tensor([(each.scale, each.alpha, each.tau) for each in said])
 
-    def __call__(
-        self, attention: Any, hidden_states: torch.Tensor, encoder_hidden_states: torch.Tensor, **_named: Any
-    ) -> torch.Tensor:
-        query = _heads(attention, attention.to_q(hidden_states))
-        toward = _attended(attention, query, encoder_hidden_states)
-        away = _attended(attention, query, self._tokens.to(encoder_hidden_states))
-        scale, alpha, tau = self._numbers.to(toward)[:, :, None, None].unbind(1)
-        out: torch.Tensor = attention.to_out[0](normalized(toward, away, scale, alpha, tau))
-        return out
+    def __call__(self, attention: Any, hidden_states: torch.Tensor, *more: Any, **named: Any) -> torch.Tensor:
+        made: torch.Tensor = self._before(attention, hidden_states, *more, **named)
+        scale, alpha, tau = self._numbers.to(made)[:, :, None, None].unbind(1)
+        parts: list[torch.Tensor] = []
+        for part in made.split(2 * len(self._numbers)):
+            toward, away = part.chunk(2)
+            parts += [normalized(toward, away, scale, alpha, tau), away]
+        return torch.cat(parts)
 
 
 def normalized(
@@ -57,15 +60,6 @@ def normalized(
     """Attention (n, places, channels) led from `away` past `toward`, at each place at most `tau` times as strong as
     that, and mixed with it."""
     guided = toward * scale - away * (scale - 1.0)
-    own, norm = (each.float().norm(p=1, dim=-1, keepdim=True) for each in (toward, guided))
-    guided = guided * (own * tau.float() / norm.clamp(min=1e-6)).clamp(max=1.0).to(guided)
+    own, norm = (each.float().norm(p=1, dim=-1, keepdim=True).clamp(min=1e-6) for each in (toward, guided))
+    guided = guided * (own * tau.float() / norm).clamp(max=1.0).to(guided)
     return guided * alpha + toward * (1.0 - alpha)
-
-
-def _heads(attention: Any, x: torch.Tensor) -> torch.Tensor:
-    return x.unflatten(-1, (attention.heads, -1)).transpose(1, 2)
-
-
-def _attended(attention: Any, query: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    key, value = _heads(attention, attention.to_k(tokens)), _heads(attention, attention.to_v(tokens))
-    return scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 
+from swarm.engine.compiling import Regions
 from swarm.engine.components import Components
 from swarm.jobs.stage import Patch, Patched
 
@@ -11,9 +12,10 @@ from swarm.jobs.stage import Patch, Patched
 class Patches:
     """What is changed in one model now. `active`: (patch id, its key) each, in the order they were put in."""
 
-    def __init__(self, components: Components, patches: Sequence[Patch]) -> None:
+    def __init__(self, components: Components, patches: Sequence[Patch], regions: Regions) -> None:
         self.active: tuple[tuple[str, Hashable], ...] = ()
         self._components = components
+        self._regions = regions
         self._patches = {patch.id: patch for patch in patches}
         self._undo: list[Callable[[], None]] = []
 
@@ -31,7 +33,8 @@ class Patches:
             text=parts.text_modules,
             tiles=lambda tile, overlap: parts.vae.enable_tiling(tile=tile, overlap=overlap),
             untile=parts.vae.disable_tiling,
+            compiled=self._regions.use,
         )
         for id, key in wanted:
             self._undo.append(self._patches[id].apply(modules, key))
-        self.active = wanted
+        self.active = self._regions.changed = wanted

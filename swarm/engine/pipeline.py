@@ -21,6 +21,7 @@ from swarm.engine.making import BASE_SECTIONS, base_pass
 from swarm.engine.memory import model_of
 from swarm.engine.shot import Shot
 from swarm.engine.whole.arguments import arguments_for
+from swarm.engine.whole.caching import blocks_left_out
 from swarm.engine.whole.folders import (
     ROOM_TO_WORK,
     load_folder,
@@ -241,7 +242,8 @@ class WholePipelines:
         watch.given = arguments_for(shell, wish)
         refuse_too_long(watch.given, self._device)
         try:
-            output = shell(**watch.given)
+            with blocks_left_out(shell, wish.input):
+                output = shell(**watch.given)
         except ValueError as error:
             if _NO_SUCH_SCHEDULE in str(error):
                 raise BadInput(

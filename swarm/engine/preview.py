@@ -15,18 +15,23 @@ from swarm.media.image import Picture
 SECONDS_BETWEEN = 0.25
 _LONG_SIDE = 512
 _ENLARGED = 4
+_PATCH = 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Colours:
-    """`factors` (C, 3) and `bias` (3,) on the device: latent channels to RGB in -1 … 1."""
+    """`factors` (C, 3) and `bias` (3,) on the device: latent channels to RGB in -1 … 1. Latents of four times as many
+    channels are patches of two by two."""
 
     factors: torch.Tensor
     bias: torch.Tensor
 
     def picture(self, latent: torch.Tensor) -> Picture:
         """A latent (1, C, h, w) as a JPEG of about four times its side, at most 512 pixels."""
-        return as_jpeg(torch.einsum("chw,cr->hwr", latent[0], self.factors) + self.bias, enlarged=_ENLARGED)
+        cells = latent[0]
+        if len(cells) == len(self.factors) * _PATCH**2:
+            cells = torch.nn.functional.pixel_shuffle(cells, _PATCH)
+        return as_jpeg(torch.einsum("chw,cr->hwr", cells, self.factors) + self.bias, enlarged=_ENLARGED)
 
 
 def as_jpeg(rgb: torch.Tensor, *, enlarged: int = 1) -> Picture:
@@ -46,7 +51,8 @@ def colours_for(components: Components, device: Device) -> Colours:
     """The family's colour matrix, or one fitted to the VAE when the family's is for another one."""
     known = components.latent
     channels = components.vae.channels
-    if len(known.rgb_factors) == channels and components.vae_factor == known.downscale:
+    fits = channels in (len(known.rgb_factors), len(known.rgb_factors) * _PATCH**2)
+    if fits and components.vae_factor == known.downscale:
         factors = torch.tensor(known.rgb_factors, device=device.place)
         return Colours(factors=factors, bias=torch.tensor(known.rgb_bias, device=device.place))
     return fitted(components, device)

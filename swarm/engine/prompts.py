@@ -12,7 +12,7 @@ from swarm.features.core import NEGATIVE_PROMPT, PROMPT
 from swarm.features.prompt_images import pictures_to_see
 from swarm.features.sd3_encoders import silent_encoders
 from swarm.jobs.stage import Conditioning, Pass, StageContext, StageFunction
-from swarm.prompt.alternation import ScheduledText, prompt_schedule
+from swarm.prompt.alternation import prompt_schedule
 from swarm.prompt.sections import split_sections
 
 EMBEDDING = "embedding:"
@@ -24,6 +24,14 @@ class Told(NamedTuple):
 
     positive: list[Conditioning]
     negative: list[Conditioning]
+
+
+class _Timed(NamedTuple):
+    """A prompt's text from `start` to `end`, shares of the noise levels."""
+
+    text: str
+    start: float
+    end: float
 
 
 def text_options(of: Pass) -> TextOptions:
@@ -38,26 +46,40 @@ def text_options(of: Pass) -> TextOptions:
 
 
 class Prompts:
-    """The conditioning of each step. Prompts that change on the way are encoded once per distinct text."""
+    """The conditioning at each noise level. Prompts that change on the way are encoded once per distinct text; they count
+    `steps` for a whole walk."""
 
     def __init__(
-        self, text: TextEncoder, context: StageContext, stages: Sequence[StageFunction], *, with_negative: bool
+        self,
+        text: TextEncoder,
+        context: StageContext,
+        stages: Sequence[StageFunction],
+        *,
+        steps: int,
+        with_negative: bool,
     ) -> None:
         self.text = text
         self._context = context
         self._stages = stages
         self._options = text_options(context.of)
-        self._positive = prompt_schedule(context.input.get(PROMPT), context.steps)
+        self._positive = _scheduled(context.input.get(PROMPT), steps)
         self._negative = None
         if with_negative:
-            self._negative = prompt_schedule(context.input.get(NEGATIVE_PROMPT), context.steps)
+            self._negative = _scheduled(context.input.get(NEGATIVE_PROMPT), steps)
         self._made: dict[tuple[str, str | None], Told] = {}
 
-    def at(self, step: int) -> Told:
-        """What the denoiser is told at `step` of the sigmas that are walked."""
-        whole = step + self._context.first_step
-        positive = _text_at(self._positive, whole)
-        negative = None if self._negative is None else _text_at(self._negative, whole)
+    def at(self, share: float) -> Told:
+        """What the denoiser is told when `share` (0 to 1) of the noise the model was trained on lies behind. Where two
+        texts of a prompt count at once, all that both say."""
+        positives = _texts_at(self._positive, share)
+        negatives = [None] if self._negative is None else _texts_at(self._negative, share)
+        if len(positives) == len(negatives) == 1:
+            return self._known(positives[0], negatives[0])
+        told = [self._known(positive, negatives[0]).positive for positive in positives]
+        against = [self._known(positives[0], negative).negative for negative in negatives]
+        return Told([one for each in told for one in each], [one for each in against for one in each])
+
+    def _known(self, positive: str, negative: str | None) -> Told:
         known = self._made.get((positive, negative))
         if known is None:
             known = self._made[positive, negative] = self._encoded(positive, negative)
@@ -76,5 +98,12 @@ class Prompts:
         return Told(context.positive, context.negative)
 
 
-def _text_at(ranges: Sequence[ScheduledText], step: int) -> str:
-    return next((part.text for part in ranges if part.start <= step < part.end), ranges[-1].text)
+def _scheduled(text: str, steps: int) -> list[_Timed]:
+    steps = max(steps, 1)
+    return [_Timed(part.text, *part.shares(steps)) for part in prompt_schedule(text, steps)]
+
+
+def _texts_at(timed: Sequence[_Timed], share: float) -> list[str]:
+    """The texts that count at a share, each once; at least one."""
+    found = [one.text for one in timed if one.start <= share <= one.end]
+    return list(dict.fromkeys(found)) or [timed[-1].text]

@@ -8,10 +8,8 @@ from typing import Any
 
 import torch
 from accelerate import init_empty_weights
-from PIL import Image
 from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLVisionConfig
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VisionTransformerPretrainedModel
-from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from swarm.engine.encoders import Found
 from swarm.engine.loader import Config, fill
@@ -24,6 +22,8 @@ _WHOLE_VIEWS = 4
 """How many blocks look at the whole picture and not at windows of it."""
 _MERGED = 2
 """Patches in a row and in a column that become one state."""
+_MEAN, _SPREAD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+"""Of the colours that CLIP was trained with."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,20 +41,31 @@ class QwenEyes:
     def __init__(self, tower: Any, device: torch.device) -> None:
         self.tower = tower
         self._device = device
-        self._prepared = Qwen2VLImageProcessorPil()
 
-    def look(self, pictures: Sequence[Image.Image]) -> list[Seen]:
-        """Each picture at the size it has, to whole patches."""
-        read = self._prepared(images=list(pictures), return_tensors="pt")
-        grids = read["image_grid_thw"]
-        states = self.tower(
-            read["pixel_values"].to(self._device, self.tower.dtype), grid_thw=grids.to(self._device)
-        ).pooler_output
-        sides = [(int(rows) // _MERGED, int(columns) // _MERGED) for _, rows, columns in grids.tolist()]
+    def look(self, pictures: Sequence[torch.Tensor]) -> list[Seen]:
+        """Pictures (3, h, w), 0 to 1, each at the size it has, to whole states."""
+        read = [self._patches(picture) for picture in pictures]
+        sides = [(rows, columns) for _, rows, columns in read]
+        grids = torch.tensor([(1, rows * _MERGED, columns * _MERGED) for rows, columns in sides])
+        patches = torch.cat([each for each, _, _ in read]).to(self._device, self.tower.dtype)
+        states = self.tower(patches, grid_thw=grids.to(self._device)).pooler_output
         parts = states.split([rows * columns for rows, columns in sides])
         return [
             Seen(states=part, rows=rows, columns=columns) for part, (rows, columns) in zip(parts, sides, strict=True)
         ]
+
+    def _patches(self, picture: torch.Tensor) -> tuple[torch.Tensor, int, int]:
+        """A picture's patches (n, numbers), those of a state after one another; its states in a column and in a row."""
+        config = self.tower.config
+        patch, frames = int(config.patch_size), int(config.temporal_patch_size)
+        cell = patch * _MERGED
+        rows, columns = (max(1, round(side / cell)) for side in picture.shape[-2:])
+        size = rows * cell, columns * cell
+        image = torch.nn.functional.interpolate(picture[None], size=size, mode="bilinear", align_corners=False)[0]
+        image = (image - torch.tensor(_MEAN)[:, None, None]) / torch.tensor(_SPREAD)[:, None, None]
+        cells = image.view(3, rows, _MERGED, patch, columns, _MERGED, patch).permute(1, 4, 2, 5, 0, 3, 6)
+        still = cells.reshape(-1, 3, 1, patch, patch).expand(-1, 3, frames, patch, patch)
+        return still.flatten(1), rows, columns
 
 
 def read_tower(words: Found, dtype: torch.dtype) -> Any:

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isqrt, sqrt
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 
 from swarm.base.errors import BadInput
 from swarm.engine.components import TextOptions
-from swarm.engine.decode import opened
 from swarm.engine.qwen_eyes import QwenEyes, Seen, places
 from swarm.engine.text import Remembering
 from swarm.engine.text_language import LanguageEncoder, Template, plain
 from swarm.engine.tokenizer import QWEN_FIRST_MARK, QWEN_MARKS
 from swarm.jobs.stage import Conditioning
 from swarm.media.image import Picture
+from swarm.media.stretched import opened
 
 _PAD = "<|image_pad|>"
 _PAD_TOKEN = QWEN_FIRST_MARK + QWEN_MARKS.index(_PAD)
 _AROUND = "<|vision_start|>{}<|vision_end|>"
-_GRID = 32
 ONE, OF_SEVERAL = 1024 * 1024, 384 * 384
 """Pixels that pictures are seen with."""
+_NEAR = 64
+"""Single pictures whose size differs by no more pixels than this from what they are seen with are scaled but once."""
 TEMPLATE = Template(
     before="<|im_start|>system\nDescribe the image by detailing the color, shape, size, texture, quantity, text, "
     "spatial relationships of the objects and background:<|im_end|>\n<|im_start|>user\n",
@@ -80,7 +83,8 @@ class QwenText(Remembering):
 
 
 class QwenEditText(QwenText):
-    """With pictures: they stand before the prompt, numbered where the model takes `several`."""
+    """With pictures: they stand before the prompt, numbered where the model takes `several`. One that takes a single
+    picture is not shown it with the negative prompt."""
 
     sees = True
 
@@ -92,7 +96,7 @@ class QwenEditText(QwenText):
 
     def encoded(self, text: str, options: TextOptions) -> Conditioning:
         """Raises BadInput when the text encoder came without its eyes, or for more pictures than it can take."""
-        if not options.pictures:
+        if not options.pictures or (options.is_negative and not self._several):
             return super().encoded(text, options)
         if self._eyes is None:
             raise BadInput(
@@ -100,7 +104,7 @@ class QwenEditText(QwenText):
                 "safetensors file of the whole model."
             )
         area = OF_SEVERAL if self._several else ONE
-        seen = self._eyes.look([sized(picture, area) for picture in options.pictures])
+        seen = self._eyes.look([sized(picture, area, _NEAR * (not self._several)) for picture in options.pictures])
         return Conditioning(tokens=self._seeing.encode_seen(text, self._shown(seen), seen))
 
     def _shown(self, seen: Sequence[Seen]) -> str:
@@ -111,10 +115,17 @@ class QwenEditText(QwenText):
         return "".join(f"Picture {number}: {mark}" for number, mark in enumerate(marks, 1))
 
 
-def sized(picture: Picture, area: int) -> Image.Image:
-    """A picture with about `area` pixels in its own shape, both sides multiples of 32."""
+def sized(picture: Picture, area: int, near: int) -> torch.Tensor:
+    """A picture (3, h, w), 0 to 1, with about `area` pixels in its own shape. Scaled twice, as in SwarmUI's workflows,
+    the first time only where its size differs by more than `near` pixels; the second time hardly changes it then."""
     image = opened(picture)
-    ratio = image.width / image.height
-    width = (area * ratio) ** 0.5
-    size = (max(_GRID, round(side / _GRID) * _GRID) for side in (width, width / ratio))
-    return image.resize((next(size), next(size)), Image.Resampling.LANCZOS)
+    if not near or abs(isqrt(image.width * image.height) - isqrt(area)) > near:
+        image = image.resize(_fitted(image.width, image.height, area), Image.Resampling.LANCZOS)
+    width, height = _fitted(image.width, image.height, area)
+    levels = torch.from_numpy(np.array(image, dtype=np.float32) / 255.0).permute(2, 0, 1)
+    return torch.nn.functional.interpolate(levels[None], size=(height, width), mode="area")[0]
+
+
+def _fitted(width: int, height: int, area: int) -> tuple[int, int]:
+    factor = sqrt(area / (width * height))
+    return max(1, round(width * factor)), max(1, round(height * factor))

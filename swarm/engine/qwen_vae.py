@@ -15,12 +15,15 @@ from swarm.engine.encoders import from_folder, lacking
 from swarm.engine.image_vae import VAE_PREFIXES
 from swarm.engine.loader import built, fill
 from swarm.engine.shapes import Shapes
+from swarm.engine.tiling import once
 
 _ORIGINAL, _DIFFUSERS = "decoder.middle.0.residual.0.gamma", "decoder.mid_block.resnets.0.norm1.gamma"
 
 
 class QwenVae(Vae):
     """In the model's scale a latent is (encoded - mean) / std, channel by channel."""
+
+    over = staticmethod(once)
 
     def __init__(self, module: AutoencoderKLQwenImage) -> None:
         config = module.config
@@ -39,13 +42,6 @@ class QwenVae(Vae):
         own = self.module.encode(pictures.to(self.dtype)[:, :, None]).latent_dist.mode()[:, :, 0].float()
         latents: torch.Tensor = (own - self._mean.to(own)) / self._std.to(own)
         return latents
-
-    def enable_tiling(self, *, tile: int | None = None, overlap: int | None = None) -> None:
-        stride = None if tile is None else max(self.factor, tile - (tile // 4 if overlap is None else overlap))
-        self.module.enable_tiling(tile, tile, stride, stride)
-
-    def disable_tiling(self) -> None:
-        self.module.use_tiling = False
 
 
 def find_qwen_vae(source: Source) -> QwenVae:

@@ -16,6 +16,7 @@ Modules = Mapping[str, tuple[str, ...]]
 Shapes = Mapping[str, tuple[int, ...]]
 DENOISER_PREFIXES = ("model.diffusion_model.", "diffusion_model.", "transformer.", "net.", "model.", "")
 """Where denoisers are stored below, in the order they are looked for."""
+SWAPPED = ".swapped"
 _LEAVES = {"scale": "weight"}
 
 
@@ -29,14 +30,18 @@ class Renaming:
     whole: Mapping[str, str] = field(default_factory=dict)
 
     def lora_names(self, key: str) -> tuple[str, ...]:
-        """Modules of a LoRA key (underscores for dots); the key itself when the table has it not, or has it swapped."""
+        """Modules of a LoRA key (underscores for dots); the key itself when the table has it not. A module that has its
+        halves the other way round ends in SWAPPED."""
         return self._by_lora_name.get(key, (key,))
 
     @cached_property
     def _by_lora_name(self) -> dict[str, tuple[str, ...]]:
-        plain = (entry for entry in self.modules.items() if entry[1][0] not in self.swapped)
-        flat = ((name.replace(".", "_"), homes) for name, homes in plain)
-        return {name: tuple(home.replace(".", "_") for home in homes) for name, homes in flat}
+        return {
+            name.replace(".", "_"): tuple(
+                home.replace(".", "_") + (SWAPPED if home in self.swapped else "") for home in homes
+            )
+            for name, homes in self.modules.items()
+        }
 
     def tensors(
         self, tensors: Iterable[tuple[str, torch.Tensor]], expected: Shapes
@@ -57,11 +62,16 @@ class Renaming:
             names = [f"{home}.{_LEAVES.get(leaf, leaf)}" for home in homes]
             if len(names) == 1:
                 swap = homes[0] in self.swapped
-                yield names[0], torch.cat(tensor.chunk(2)[::-1]) if swap else tensor
+                yield names[0], swapped(tensor) if swap else tensor
             else:
                 sizes = [expected[each][0] for each in names if each in expected]
                 if len(sizes) == len(names) and sum(sizes) == tensor.shape[0]:
                     yield from zip(names, tensor.split(sizes), strict=True)
+
+
+def swapped(tensor: torch.Tensor) -> torch.Tensor:
+    """The second half of a tensor before its first."""
+    return torch.cat(tensor.chunk(2)[::-1])
 
 
 def expected_shapes(module: torch.nn.Module) -> dict[str, tuple[int, ...]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -20,15 +20,19 @@ from swarm.diffusion.schedule import Schedule, ScheduleOptions, sigmas_for
 from swarm.diffusion.space import Space
 from swarm.engine.asked import as_asked
 from swarm.engine.branches import Branches
+from swarm.engine.compiling import Regions
 from swarm.engine.components import Components, Denoiser, Row
 from swarm.engine.device import Device
+from swarm.engine.first_block import FirstBlock, Memories
 from swarm.engine.latents import noise_for, seeded_noise, varied
+from swarm.engine.parts import mixed
 from swarm.engine.preview import Colours
 from swarm.engine.prompts import Prompts, Told
 from swarm.engine.step_cache import StepCache
 from swarm.engine.tools import Predict, Tools
 from swarm.features.core import CFG_SCALE, STEPS
 from swarm.features.model_enhancements import MODEL_SPECIFIC_ENHANCEMENTS
+from swarm.features.normalized_attention import away_in
 from swarm.features.resolution import HEIGHT, WIDTH
 from swarm.features.sampling import SAMPLER, SAMPLER_RHO, SAMPLER_SIGMA_MAX, SAMPLER_SIGMA_MIN, SCHEDULER
 from swarm.features.variation import VARIATION_SEED_STRENGTH
@@ -37,9 +41,11 @@ from swarm.jobs.stage import Conditioning, Control, Pass, Patch, Stage, StageCon
 from swarm.media.image import Pixels
 
 _CLIMBER = "euler"
-"""The sampler of walks upwards: it adds no noise and goes either way."""
+"""The sampler of walks upwards where the request's own goes only down."""
+_NEAR = 1e-6
+"""Shares of a walk closer than this are the same."""
 _LOWEST = 1e-4
-"""The noise level that a walk upwards begins at, in place of none."""
+"""What the levels of a walk upwards are raised by, for it cannot begin at none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +62,7 @@ class Methods:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Model:
     """Loaded components with what is derived from them once. `second`: who answers for the negative prompt, where that
-    is another model."""
+    is another model. `first_block`: leaves blocks out for rows that ask for it. `regions`: its blocks, compiled."""
 
     components: Components
     denoiser: Denoiser
@@ -64,39 +70,47 @@ class Model:
     colours: Colours
     device: Device
     second: Model | None = None
+    first_block: FirstBlock | None = None
+    regions: Regions = field(default_factory=Regions)
 
     def answers(self, rows: Sequence[Row]) -> torch.Tensor:
         """The denoiser's outputs for rows of one entry of `together`: (n, C, h, w) float32."""
         model = self.second if rows[0].by_second else self
         assert model is not None, "these rows are for a second model"
-        loras = rows[0].conditioning.loras
-        if not loras:
-            return model.denoiser(rows)
-        with model.branches.acting(loras):
-            return model.denoiser(rows)
+        with model.branches.acting(rows[0].conditioning.loras):
+            if model.first_block is None:
+                return model.denoiser(rows)
+            return model.first_block.answers(model.denoiser, rows)
 
 
 class Sampling:
-    """A walk of a picture. `question` is what its sampler waits for, None when it has finished.
+    """A walk of a picture. `question` is what its sampler waits for, None when it has finished. `prompt_steps`: how many
+    steps `[a|b]` counts for a whole walk, None for the walk's own.
 
     `total`: steps it takes in all; `done`: steps behind it. `latent`: where it ended. `result`: pixels, when a
     stage has answered without sampling.
     """
 
-    def __init__(self, model: Model, methods: Methods, of: Pass, index: int) -> None:
+    def __init__(
+        self, model: Model, methods: Methods, of: Pass, index: int, *, prompt_steps: int | None = None
+    ) -> None:
         model = self.model = _told_to(model, of)
         self.of = of
         self._stages = active_stages(methods.stages, of)
         self._scale = of.input.get(CFG_SCALE)
-        default = model.components.architecture.default_sampler
-        self._sampler = methods.samplers[_CLIMBER if of.climbs else of.input.given(SAMPLER) or default]
+        sampler = methods.samplers[of.input.given(SAMPLER) or model.components.architecture.default_sampler]
+        self._sampler = methods.samplers[_CLIMBER] if of.climbs and not sampler.climbs else sampler
         self.context = _started(model, methods, of, index, self._predicted)
         self._prompts = Prompts(
-            model.components.text, self.context, self._stages.get(Stage.ENCODE, ()), with_negative=self._has_negative
+            model.components.text,
+            self.context,
+            self._stages.get(Stage.ENCODE, ()),
+            steps=prompt_steps or self.context.steps,
+            with_negative=self._has_negative,
         )
         self._act(Stage.START)
         if of.climbs:
-            self.context.sigmas = [max(sigma, _LOWEST) for sigma in reversed(self.context.sigmas)]
+            self.context.sigmas = [sigma + _LOWEST for sigma in reversed(self.context.sigmas)]
         if self.context.concat is None:
             components = model.components
             self.context.concat = components.adapter.nothing_beside(components.denoiser, self.context.latent)
@@ -109,19 +123,21 @@ class Sampling:
         self._x: torch.Tensor | None = None
         self._in_parts = False
         self._cache = StepCache.wanted_by(of)
+        self._memories = Memories.wanted_by(of)
         self._foretold: torch.Tensor | None = None
         self._seen: torch.Tensor | None = None
-        size, enhanced = (self.context.width, self.context.height), of.input.get(MODEL_SPECIFIC_ENHANCEMENTS)
+        size, enhanced = of.told or (self.context.width, self.context.height), of.input.get(MODEL_SPECIFIC_ENHANCEMENTS)
         self._sizes = model.denoiser.size_numbers(*size, enhanced=enhanced)
         self._run = self._sampler_run()
         if self.result is None:
             self._advance(None)
         if self.question is not None:
-            self._prompts.at(self.question.step)
+            self._prompts.at(self._share(self.question))
 
     @property
     def _has_negative(self) -> bool:
-        return needs_negative(self._scale) or self._sampler.wants_unguided
+        wanted = any(function.wants_negative for functions in self._stages.values() for function in functions)
+        return needs_negative(self._scale) or self._sampler.wants_unguided or wanted
 
     @property
     def row_count(self) -> int:
@@ -147,10 +163,15 @@ class Sampling:
         second = self.model.second is not None
         against = [self._row(x, question, each, sizes[1], by_second=second) for each in told.negative]
         rows = [*(self._row(x, question, each, sizes[0]) for each in told.positive), *against]
+        for place, away in enumerate(away_in(each) for each in told.positive):
+            if away is not None:
+                rows[place] = replace(rows[place], away=self._row(x, question, away.told, sizes[1]))
         if self._cache is not None:
             self._seen = rows[0].x
             self._foretold = self._cache.foretold(self._seen, [row.conditioning for row in rows], self._share(question))
-        return rows if self._foretold is None else []
+        if self._foretold is not None:
+            return []
+        return rows if self._memories is None else self._memories.carried(rows)
 
     def answer(self, outputs: torch.Tensor | None) -> None:
         """What the network said to `rows()`, in the same order; moves on to the next question or to the end.
@@ -182,7 +203,7 @@ class Sampling:
         """End early; nothing more will be asked."""
         if self._run is not None:
             self._run.close()
-        self.question = None
+        self.question = self._memories = None
 
     def _asked(self) -> Denoise:
         assert self.question is not None, "a finished picture has no rows"
@@ -190,15 +211,17 @@ class Sampling:
 
     def _told(self, question: Denoise) -> Told:
         """What counts at this step of what the prompts say; at least one positive."""
-        told = self._prompts.at(question.step)
+        share = self._share(question)
+        told = self._prompts.at(share)
         if len(told.positive) == 1 and len(told.negative) < 2:
             return told
-        share = self._share(question)
         positive = [each for each in told.positive if each.counts_at(share)] or told.positive[:1]
         return Told(positive, [each for each in told.negative if each.counts_at(share)] or told.negative[:1])
 
     def _share(self, question: Denoise) -> float:
-        return (question.step + self.context.first_step) / max(1, self.total + self.context.first_step)
+        """How much of the noise the model was trained on lies behind, in even steps: what starts and ends by shares of
+        the walk does so at noise levels, whatever the schedule."""
+        return Space(self.model.components.table).share_at(question.sigma)
 
     def _row(
         self,
@@ -215,7 +238,7 @@ class Sampling:
         controls: tuple[Control, ...] = ()
         if context.controls:
             share = self._share(question)
-            controls = tuple(one for one in context.controls if one.start <= share < one.end or one.end >= 1 <= share)
+            controls = tuple(one for one in context.controls if one.start <= share + _NEAR and share - _NEAR <= one.end)
         return Row(
             x=x * input_scale(components.prediction, question.sigma),
             timestep=components.table.nearest_t(question.sigma),
@@ -233,7 +256,8 @@ class Sampling:
     ) -> tuple[torch.Tensor, Any]:
         """One model call of its own: the clean latent, and what the variant saw."""
         components, context = self.model.components, self.context
-        row = self._row(x, Denoise(x, sigma, context.step), conditioning, self._sizes[0])
+        size = self._sizes[any(conditioning is each for each in context.negative)]
+        row = self._row(x, Denoise(x, sigma, context.step), conditioning, size)
         ways = components.adapter.variants
         with ways[variant](components.denoiser) if variant else nullcontext() as seen:
             said = self.model.answers([row])
@@ -274,7 +298,7 @@ class Sampling:
             self._finish(end.value)
 
     def _finish(self, latent: torch.Tensor) -> None:
-        self.question, self.done = None, self.total
+        self.question, self._memories, self.done = None, None, self.total
         self.context.latent = latent
         self._act(Stage.FINISH)
         self.latent = self.context.latent
@@ -297,20 +321,6 @@ class Sampling:
         kind, space = self._sampler.noise, Space(components.table)
         steps = noise_for(kind, context.seed, x.shape[1:], device, space, context.sigmas)
         return self._sampler.run(x, context.sigmas, steps)
-
-
-def mixed(predictions: torch.Tensor, told: Sequence[Conditioning]) -> torch.Tensor:
-    """Predictions (n, C, h, w) for the parts of one prompt as one (1, C, h, w), by their weights at each place."""
-    if len(told) == 1:
-        return predictions[:1]
-    weights = [
-        each.weight.to(predictions.device) if isinstance(each.weight, torch.Tensor) else
-        torch.full_like(predictions[:1, :1], float(each.weight))
-        for each in told
-    ]  # fmt: skip
-    total = sum(weights[1:], weights[0]).clamp(min=1e-6)
-    shares = torch.cat([weight.expand(1, 1, *predictions.shape[2:]) / total for weight in weights])
-    return (predictions * shares).sum(dim=0, keepdim=True)
 
 
 def active_stages(stages: Sequence[StageFunction], of: Pass) -> dict[Stage, list[StageFunction]]:
@@ -377,8 +387,6 @@ def _sigmas(components: Components, methods: Methods, of: Pass, shape: tuple[int
         sigma_max=request.given(SAMPLER_SIGMA_MAX),
         rho=request.given(SAMPLER_RHO),
         compat=architecture.compat.id,
-        width=width * components.vae_factor,
-        height=height * components.vae_factor,
         cells=width * height,
     )
     schedule = methods.schedules[request.given(SCHEDULER) or architecture.default_schedule]

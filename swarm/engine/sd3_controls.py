@@ -15,7 +15,17 @@ from swarm.engine.checkpoint import Checkpoint
 from swarm.engine.components import Components, Row
 from swarm.engine.controls import KeptNets, wrong_family
 from swarm.engine.device import Device
-from swarm.engine.flow_controls import Hints, control_prefix, controls_of, read_net, spread, strengths, summed
+from swarm.engine.flow_controls import (
+    Hints,
+    Shown,
+    as_it_is,
+    control_prefix,
+    controls_of,
+    read_net,
+    spread,
+    strengths,
+    summed,
+)
 from swarm.engine.flux_names import Entry, either
 from swarm.engine.loader import Config, settle
 from swarm.engine.packing import even
@@ -25,6 +35,10 @@ from swarm.jobs.job import ModelFile
 
 _BLOCKS = r"transformer_blocks\.(\d+)\."
 _SHOWN = "pos_embed_input.proj.weight"
+_KIND = "control_type"
+_CANNY, _DEPTH = 1, 2
+_MIDDLE = 7.5
+"""Where the places of a small net lie around, and how far from it those of the shorter side do."""
 
 
 class Sd3Controls(KeptNets):
@@ -35,11 +49,14 @@ class Sd3Controls(KeptNets):
         super().__init__(lambda file: load_sd3_control(file, network, device))
         self._hints = Hints(components.vae)
         self._blocks = len(network.transformer_blocks)
+        self._last: torch.Tensor | None = None
+        network.norm_out.register_forward_pre_hook(self._behind)
 
     def added(self, rows: Sequence[Row], told: dict[str, Any]) -> dict[str, Any]:
         """What the transformer is to be called with besides; empty when the rows have no nets. `told`: the call's other
         arguments."""
         found: list[torch.Tensor] = []
+        self._last = None
         for chain in controls_of(rows):
             net = self.net(chain[0].file)
             plain = bool(net.config.force_zeros_for_pooled_projection)
@@ -49,12 +66,59 @@ class Sd3Controls(KeptNets):
             if net.context_embedder is None:
                 del own["encoder_hidden_states"]
             x = told["hidden_states"]
-            shown = even(self._hints.latents(chain, shifted=not plain)).to(x)
+            shown = even(self._hints.latents(chain, shifted=not plain, shown=net.shown)).to(x)
             samples = net(**own, controlnet_cond=shown, return_dict=False)[0]
             share = len(samples) / self._blocks
             homes = [int(number * share) for number in range(self._blocks)]
-            found = summed(found, spread(samples, homes.__getitem__, self._blocks, strengths(chain, x)))
+            by = strengths(chain, x)
+            found = summed(found, spread(samples, homes.__getitem__, self._blocks, by))
+            if not plain:
+                last = samples[homes[-1]] * by
+                self._last = last if self._last is None else self._last + last
         return {"block_controlnet_hidden_states": found} if found else {}
+
+    def _behind(self, _module: Any, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:
+        """What small nets say to the last block, which the library's transformer leaves out."""
+        return None if self._last is None else (arguments[0] + self._last, *arguments[1:])
+
+
+class Places(torch.nn.Module):
+    """How small nets see a latent: patches as the model's own, places on a grid of their own."""
+
+    def __init__(self, patches: torch.nn.Module) -> None:
+        super().__init__()
+        self.proj = patches
+
+    def forward(self, latent: torch.Tensor) -> torch.Tensor:
+        seen = self.proj(latent)
+        height, width = seen.shape[-2:]
+        told = own_places(height, width, int(seen.shape[1])).to(seen)
+        return seen.flatten(2).transpose(1, 2) + told
+
+
+def own_places(height: int, width: int, channels: int) -> torch.Tensor:
+    """(height * width, channels): sines and cosines of columns and rows, the shorter side from 0 to 15."""
+    half = [side / min(height, width) * _MIDDLE for side in (height, width)]
+    down, across = (
+        torch.linspace(_MIDDLE - reach, _MIDDLE + reach, side)
+        for reach, side in zip(half, (height, width), strict=True)
+    )
+    rows, columns = torch.meshgrid(down, across, indexing="ij")
+    rates = 10000.0 ** -(torch.arange(channels // 4) / (channels / 4))
+    waves = [place.reshape(-1, 1) * rates for place in (columns, rows)]
+    return torch.cat([wave for each in waves for wave in (each.sin(), each.cos())], dim=1)
+
+
+def bright_lines(image: torch.Tensor) -> torch.Tensor:
+    """Lines as 3.5 Large's net for them was shown them: in levels, not in shares."""
+    return image * 255.0 * 0.5 + 0.5
+
+
+def far_is_bright(image: torch.Tensor) -> torch.Tensor:
+    return 1.0 - image
+
+
+_SHOWN_AS: dict[int, Shown] = {_CANNY: bright_lines, _DEPTH: far_is_bright}
 
 
 def load_sd3_control(file: ModelFile, transformer: Any, device: Device) -> Any:
@@ -70,10 +134,20 @@ def load_sd3_control(file: ModelFile, transformer: Any, device: Device) -> Any:
         raise wrong_family(file)
     if int(net.config.extra_conditioning_channels):
         raise wants_mask(file)
+    net.shown = _shown_as(file)
     if not net.config.use_pos_embed:
-        net.pos_embed = net._get_pos_embed_from_transformer(transformer)
+        net.pos_embed = Places(net._get_pos_embed_from_transformer(transformer).proj)
         settle(net, device.place, next(net.parameters()).dtype)
     return net
+
+
+def _shown_as(file: ModelFile) -> Shown:
+    """What is made of guiding pictures first; published files say what they are shown."""
+    if file.path.is_dir():
+        return as_it_is
+    checkpoint = Checkpoint(file.path)
+    kind = round(float(checkpoint.tensor(_KIND).flatten()[0])) if _KIND in checkpoint.shapes else -1
+    return _SHOWN_AS.get(kind, as_it_is)
 
 
 def wants_mask(file: ModelFile) -> BadInput:

@@ -148,7 +148,7 @@ class Remembering:
         known = self._remembered.get(key)
         if known is None:
             with self.awake():
-                known = self._remembered[key] = self.encoded(text, options)
+                known = self._remembered[key] = self.whole(text, options)
             self.calls += 1
             if len(self._remembered) > REMEMBERED:
                 self._remembered.popitem(last=False)
@@ -160,8 +160,16 @@ class Remembering:
         seen = tuple(sha256(picture.data).digest() for picture in options.pictures) if self.sees else ()
         return text, replace(options, pictures=()) if options.pictures else options, seen, self.state
 
+    def whole(self, text: str, options: TextOptions) -> Conditioning:
+        """A prompt's parts between `<break>` tags, encoded one by one: their tokens follow one another, what else there
+        is is the first part's."""
+        first, *others = [self.encoded(part, options) for part in split_breaks(text)]
+        if not others:
+            return first
+        return replace(first, tokens=torch.cat([first.tokens, *(each.tokens for each in others)], dim=1))
+
     def encoded(self, text: str, options: TextOptions) -> Conditioning:
-        """Run the encoders on a prompt."""
+        """Run the encoders on a prompt without breaks."""
         raise NotImplementedError
 
 
@@ -184,7 +192,7 @@ class ClipText(Remembering):
 
 
 def clip_chunks(text: str, tokenizer: CLIPTokenizer, options: TextOptions) -> list[Chunk]:
-    """A prompt's tokens in chunks of 75, textual inversions as their vectors; `BREAK` begins a new one."""
+    """A prompt's tokens in chunks of 75, textual inversions as their vectors."""
     text, named = marked(text, options)
 
     def tokens(span: WeightedSpan) -> Iterator[tuple[Sequence[Token], float]]:
@@ -194,7 +202,4 @@ def clip_chunks(text: str, tokenizer: CLIPTokenizer, options: TextOptions) -> li
             else:
                 yield piece, span.weight
 
-    parts = split_breaks(text)
-    return [
-        chunk for part in parts for chunk in chunked([each for span in weighted_spans(part) for each in tokens(span)])
-    ]
+    return chunked([each for span in weighted_spans(text) for each in tokens(span)])

@@ -18,7 +18,6 @@ from swarm.engine.inversions import without_inversions
 from swarm.engine.loader import Config, fill
 from swarm.engine.own_tokenizer import own_tokenizer, tokenizer_beside
 from swarm.engine.shapes import Shapes, count
-from swarm.prompt.alternation import split_breaks
 from swarm.prompt.weights import weighted_spans
 
 ALONE = ("model.", "", "text_encoder.model.", "transformer.model.")
@@ -116,8 +115,7 @@ class GemmaEncoder:
 
     def encode(self, text: str, before: str = "") -> torch.Tensor:
         """A prompt as (1, length, width), after `before`, which is not looked into for weights."""
-        spoken = " ".join(split_breaks(without_inversions(text)))
-        spans = _joined([(before, 1.0), *((span.text, span.weight) for span in weighted_spans(spoken))])
+        spans = _behind(before, [(span.text, span.weight) for span in weighted_spans(without_inversions(text))])
         numbered = [(id, weight) for part, weight in spans for id in self._ids(part)][: self._longest - 1]
         ids = [_BEGIN, *(id for id, _ in numbered)]
         weights = [1.0, *(weight for _, weight in numbered)]
@@ -151,12 +149,8 @@ class GemmaEncoder:
         return ids
 
 
-def _joined(spans: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
-    """Neighbours of one weight as one text: cutting words apart changes their tokens."""
-    found: list[tuple[str, float]] = []
-    for text, weight in spans:
-        if found and found[-1][1] == weight:
-            found[-1] = found[-1][0] + text, weight
-        elif text:
-            found.append((text, weight))
-    return found
+def _behind(before: str, spans: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
+    """The spans behind a text, which is one text with the first where that has no weight: cutting words apart changes
+    their tokens."""
+    (text, weight), *others = spans
+    return [(before + text, 1.0), *others] if weight == 1.0 else [(before, 1.0), *spans]

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 from swarm.engine.inversions import without_inversions
-from swarm.prompt.alternation import split_breaks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +27,10 @@ class Template:
 
 @dataclass(frozen=True, kw_only=True)
 class Padding:
-    """Shorter prompts are filled up to `shortest` tokens with `token`, `left` of the text or right of it."""
+    """Shorter prompts are filled up to `shortest` tokens with `token`, right of the text."""
 
     token: int
     shortest: int
-    left: bool = False
 
 
 class LanguageEncoder:
@@ -85,12 +83,9 @@ class LanguageEncoder:
         if self._padding is None or not missing:
             return ids, [1] * len(ids)
         filling, seen = [self._padding.token] * missing, [1] * len(ids)
-        if self._padding.left:
-            return [*filling, *ids], [*[0] * missing, *seen]
         return [*ids, *filling], [*seen, *[0] * missing]
 
 
 def plain(text: str) -> str:
     """A prompt as a language model reads it: escaped parentheses are parentheses, nothing else is syntax."""
-    spoken = " ".join(split_breaks(without_inversions(text)))
-    return spoken.replace("\\(", "(").replace("\\)", ")")
+    return without_inversions(text).replace("\\(", "(").replace("\\)", ")")

@@ -17,7 +17,6 @@ from swarm.engine.inversions import without_inversions
 from swarm.engine.loader import fill
 from swarm.engine.own_tokenizer import own_tokenizer, tokenizer_beside
 from swarm.engine.shapes import t5_config
-from swarm.prompt.alternation import split_breaks
 from swarm.prompt.weights import weighted_spans
 
 INSIDE = ("text_encoders.pile_t5xl.transformer.", "text_encoders.pile_t5xl.")
@@ -59,8 +58,8 @@ class PileEncoder:
 
     def encode(self, text: str) -> torch.Tensor:
         """A prompt as (1, length, width), its end mark included."""
-        spoken = " ".join(split_breaks(without_inversions(text)))
-        numbered = [(id, span.weight) for span in weighted_spans(spoken) for id in self._ids(span.text)]
+        spans = weighted_spans(without_inversions(text))
+        numbered = [(id, span.weight) for span in spans for id in self._ids(span.text)]
         words = self._hidden([id for id, _ in numbered])
         if all(weight == 1.0 for _, weight in numbered):
             return words

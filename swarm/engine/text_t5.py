@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from swarm.engine.inversions import without_inversions
-from swarm.prompt.alternation import split_breaks
 from swarm.prompt.weights import weighted_spans
 
 Span = tuple[list[int], float]
@@ -19,10 +18,9 @@ _END, _PAD = 1, 0
 
 
 class T5Encoder:
-    """One T5 encoder with its tokenizer. `shortest`: shorter prompts are filled up with padding to this many tokens.
-
-    `hides_padding`: padding is not attended to inside the encoder. `pads`: padding tokens that always follow a prompt.
-    """
+    """One T5 encoder with its tokenizer. `shortest`: shorter prompts are filled up to this many tokens with padding that
+    is attended to like words. `ends`: whether the empty prompt, which weights lead away from, has an end mark; without
+    it is nothing but padding."""
 
     def __init__(
         self,
@@ -31,27 +29,24 @@ class T5Encoder:
         device: torch.device,
         *,
         shortest: int = 1,
-        hides_padding: bool = False,
-        pads: int = 0,
+        ends: bool = True,
     ) -> None:
         self.model = model
         self._tokenizer = tokenizer
         self._device = device
         self._shortest = shortest
-        self._hides_padding = hides_padding
-        self._pads = pads
+        self._ends = ends
 
     def encode(self, text: str, layer: int | None = None) -> torch.Tensor:
         """A prompt as (1, length, width). `layer`: -2 is the last but one, whose output gets the final norm too."""
-        spoken = " ".join(split_breaks(without_inversions(text)))
-        spans = [self._tokens(span.text, span.weight) for span in weighted_spans(spoken)]
+        spans = [self._tokens(span.text, span.weight) for span in weighted_spans(without_inversions(text))]
         ids = [id for tokens, _ in spans for id in tokens]
         weights = [weight for tokens, weight in spans for _ in tokens]
-        length = max(self._shortest, len(ids) + 1 + self._pads)
+        length = max(self._shortest, len(ids) + 1)
         rows = [self._row(ids, length)]
         if any(weight != 1.0 for weight in weights):
-            rows.append(self._row([], length))
-        hidden = self._hidden(torch.tensor(rows, device=self._device), [len(ids) + 1, 1][: len(rows)], layer)
+            rows.append(self._row([], length) if self._ends else [_PAD] * length)
+        hidden = self._hidden(torch.tensor(rows, device=self._device), layer)
         if len(rows) == 1:
             return hidden
         factors = torch.ones(1, length, 1)
@@ -59,15 +54,11 @@ class T5Encoder:
         empty = hidden[1:]
         return empty + (hidden[:1] - empty) * factors.to(hidden)
 
-    def _hidden(self, ids: torch.Tensor, lengths: Sequence[int], layer: int | None) -> torch.Tensor:
-        mask = None
-        if self._hides_padding:
-            positions = torch.arange(ids.shape[1], device=ids.device)
-            mask = (positions < torch.tensor(lengths, device=ids.device)[:, None]).long()
+    def _hidden(self, ids: torch.Tensor, layer: int | None) -> torch.Tensor:
         if layer is None or layer == -1:
-            found: torch.Tensor = self.model(input_ids=ids, attention_mask=mask).last_hidden_state
+            found: torch.Tensor = self.model(input_ids=ids).last_hidden_state
             return found
-        states = self.model(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states
+        states = self.model(input_ids=ids, output_hidden_states=True).hidden_states
         inner: torch.Tensor = states[layer if -layer < len(states) else -1]
         return inner if inner is states[-1] else self.model.encoder.final_layer_norm(inner)
 

@@ -12,13 +12,14 @@ from swarm.architectures.architecture import Architecture
 from swarm.base.errors import BadInput
 from swarm.engine.branches import Branches
 from swarm.engine.components import Components
-from swarm.engine.decode import as_tensor, encode, noisy, opened
+from swarm.engine.decode import as_pixels, as_tensor, encode
 from swarm.engine.device import Device
 from swarm.engine.image_words import summary
 from swarm.engine.prompts import text_options
 from swarm.jobs.job import LoraUse, ModelFile
 from swarm.jobs.stage import Conditioning, Pass
-from swarm.media.image import Picture, Pixels
+from swarm.media.image import Drawn, Picture, Pixels
+from swarm.media.stretched import opened
 
 Predict: TypeAlias = Callable[[torch.Tensor, float, Conditioning, str], tuple[torch.Tensor, Any]]
 """`predict(x, sigma, conditioning, variant)`: the clean latent, by a model call of its own, and what a variant saw."""
@@ -43,16 +44,18 @@ class Tools:
     def architecture(self) -> Architecture:
         return self._components.architecture
 
-    def noisy(self, image: torch.Tensor, strength: float, seed: int) -> torch.Tensor:
-        return noisy(image, strength, seed)
-
     def encode_tensor(self, image: torch.Tensor) -> torch.Tensor:
         return encode(self._components, self._device, image)
 
     def image(self, picture: Picture, *, width: int, height: int, mode: str = "RGB") -> torch.Tensor:
+        if isinstance(picture, Drawn):
+            seen: torch.Tensor = picture.image
+            return seen
         return as_tensor(opened(picture, width, height, mode))
 
     def pixels(self, picture: Picture, *, width: int, height: int) -> Pixels:
+        if isinstance(picture, Drawn):
+            return as_pixels(picture.image)[0]
         image = opened(picture, width, height)
         return Pixels(width=width, height=height, mode="RGB", data=image.tobytes())
 
@@ -64,7 +67,7 @@ class Tools:
             return replace(self._components.text.encode(text, replace(options, loras=loras)), loras=loras)
 
     def timestep(self, sigma: float) -> float:
-        return self._components.table.t_of(sigma)
+        return self._components.table.nearest_t(sigma)
 
     @property
     def sigma_min(self) -> float:
@@ -72,6 +75,10 @@ class Tools:
 
     def inpaint_channels(self, latent: torch.Tensor, mask: torch.Tensor) -> torch.Tensor | None:
         return self._components.adapter.inpaint_channels(self._components.denoiser, latent, mask)
+
+    @property
+    def is_led(self) -> bool:
+        return self._components.adapter.is_led(self._components.denoiser)
 
     def predict(self, x: torch.Tensor, sigma: float, conditioning: Conditioning, *, variant: str = "") -> torch.Tensor:
         predicted, self._seen = self._predict(x, sigma, conditioning, variant)

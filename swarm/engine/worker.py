@@ -27,6 +27,10 @@ _AGAIN = ("load", "admit", "decode")
 """Work that changes nothing before it is through, so that it can be done again; model calls make room themselves."""
 
 
+OVERDUE = 120.0
+"""Seconds that blocks wait to be compiled before one is while pictures are made; the next waits as long again."""
+
+
 class Worker:
     """Serves jobs with a batcher and whole pipelines, from a mailbox."""
 
@@ -37,13 +41,18 @@ class Worker:
         batcher: Batcher,
         whole: WholePipelines,
         clock: Callable[[], float],
+        *,
+        switches: bool = True,
     ) -> None:
+        """`switches`: whether a picture that runs may go over to blocks compiled meanwhile."""
         self._mailbox = mailbox
         self._models = models
         self._batcher = batcher
         self._whole = whole
         self._whole_jobs: list[LiveJob] = []
         self._clock = clock
+        self._switches = switches
+        self._compiled_at = clock()
 
     def serve(self) -> None:
         """Work for ever. Call it inside torch.inference_mode, on the thread that may use torch."""
@@ -56,7 +65,11 @@ class Worker:
         False if there was nothing to do.
         """
         self._mailbox.beats += 1
-        self._take(wait=wait and not self._batcher.is_busy and not self._whole_jobs)
+        self._mailbox.blocks = self._models.blocks()
+        idle = not self._batcher.is_busy and not self._whole_jobs
+        self._take(wait=wait and idle and self._models.to_compile() is None)
+        if self._switches and self._is_overdue():
+            return self._compiled()
         if self._whole_jobs and self._whole_leads():
             self._run_whole(self._whole_jobs[0])
             return True
@@ -65,7 +78,8 @@ class Worker:
             if work.name == "load" and not self._whole_jobs:
                 self._whole.step_aside()
             self._perform(work)
-        return work is not None
+            return True
+        return self._compiled()
 
     def _take(self, *, wait: bool) -> None:
         try:
@@ -155,6 +169,27 @@ class Worker:
                 raise
         # Only out here the error has let go of what was half made.
         work.run()
+
+    def _compiled(self) -> bool:
+        """Compile a block that pictures were made with. False where there is none."""
+        regions = self._models.to_compile()
+        if regions is None:
+            return False
+        try:
+            self._models.compile_one()
+        except Exception as error:
+            if is_poisoned(error):
+                logger.exception("The device is lost; the engine ends.")
+                raise
+            regions.give_up(error)
+        self._compiled_at = self._clock()
+        return True
+
+    def _is_overdue(self) -> bool:
+        """Whether the engine has been busy for so long that a block is compiled all the same."""
+        if self._models.to_compile() is None:
+            self._compiled_at = self._clock()
+        return self._clock() - self._compiled_at > OVERDUE
 
     def _fail(self, id: str, error: Exception) -> None:
         kind, sentence = _explained(error)

@@ -1,9 +1,14 @@
-"""Other ways to combine what the prompt and the negative prompt predict: published methods, each in a few lines."""
+"""Other ways to combine what the prompt and the negative prompt predict: published methods, each in a few lines.
+
+They act in the order in which SwarmUI's workflows have them: what changes the predictions (TCFG), then one way of
+combining them (of Rescale CFG, Renorm CFG and Dynamic Thresholding the last that is asked for), then what adds to it.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from swarm.diffusion.guidance import combine
 from swarm.features.core import CFG_SCALE
 from swarm.features.groups import ALTERNATE_GUIDANCE_GROUP
 from swarm.jobs.stage import Stage, StageContext, stage
@@ -55,28 +60,29 @@ def damp_tangentially(context: StageContext) -> None:
     _guide_anew(context)
 
 
-@stage(Stage.GUIDE, order=20, when=USE_CFG_ZERO_STAR)
+@stage(Stage.GUIDE, order=40, when=RENORM_CFG)
+def limit_the_norm(context: StageContext) -> None:
+    """The guided prediction of the clean latent, no longer than a multiple of the prompt's (Lumina-Image 2.0)."""
+    most = context.input.get(RENORM_CFG)
+    if most <= 0:
+        return
+    _guide_anew(context)
+    limit = context.cond.norm() * most
+    context.denoised = context.denoised * (limit / context.denoised.norm().clamp(min=1e-8)).clamp(max=1.0)
+
+
+@stage(Stage.GUIDE, order=60, when=USE_CFG_ZERO_STAR)
 def scale_the_negative(context: StageContext) -> None:
-    """The negative noise prediction times what brings it nearest to the prompt's (CFG-Zero*, 2503.18886)."""
+    """The negative prediction times what brings its noise nearest to the prompt's (CFG-Zero*, 2503.18886)."""
     if context.uncond is None or not context.input.get(USE_CFG_ZERO_STAR):
         return
     cond, uncond = context.x - context.cond, context.x - context.uncond
-    fit = (cond * uncond).sum() / (uncond * uncond).sum().clamp(min=1e-8)
-    scale = context.input.get(CFG_SCALE)
-    context.denoised = context.x - (uncond * fit + (cond - uncond * fit) * scale)
-
-
-@stage(Stage.GUIDE, order=60, when=RENORM_CFG)
-def limit_the_norm(context: StageContext) -> None:
-    """The guided velocity, no longer than a multiple of the prompt's (Lumina-Image 2.0)."""
-    most = context.input.get(RENORM_CFG)
-    if context.uncond is None or most <= 0:
-        return
-    guided, own = context.x - context.denoised, context.x - context.cond
-    limit = own.norm() * most
-    context.denoised = context.x - guided * (limit / guided.norm().clamp(min=1e-8)).clamp(max=1.0)
+    fit = (cond * uncond).sum() / ((uncond * uncond).sum() + 1e-8)
+    context.denoised = context.denoised + context.uncond * ((fit - 1.0) * (1.0 - context.input.get(CFG_SCALE)))
 
 
 def _guide_anew(context: StageContext) -> None:
-    scale = context.input.get(CFG_SCALE)
-    context.denoised = context.uncond + (context.cond - context.uncond) * scale
+    if context.uncond is None:
+        context.denoised = context.cond
+    else:
+        context.denoised = combine(context.cond, context.uncond, context.input.get(CFG_SCALE))

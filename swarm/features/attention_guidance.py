@@ -6,7 +6,7 @@ self-attention looks at most is blurred (Hong et al. 2022, 2210.00939).
 
 from __future__ import annotations
 
-from math import sqrt
+from math import isqrt, sqrt
 from typing import Any
 
 from swarm.features.groups import ALTERNATE_GUIDANCE_GROUP
@@ -69,10 +69,12 @@ def guide_by_perturbed_attention(context: StageContext) -> None:
     context.denoised = context.denoised + (context.cond - weaker) * scale
 
 
-@stage(Stage.GUIDE, order=75, when=SAG_SCALE)
+@stage(Stage.GUIDE, order=75, when=SAG_SCALE, wants_negative=True)
 def guide_by_self_attention(context: StageContext) -> None:
     scale = context.input.get(SAG_SCALE)
     if scale == 0 or context.uncond is None or not context.tools.has_variant(ATTENDED):
+        return
+    if min(context.uncond.shape[-2:]) <= _KERNEL // 2:
         return
     tools, negative = context.tools, context.negative[0]
     tools.predict(context.x, context.sigma, negative, variant=ATTENDED)
@@ -88,11 +90,17 @@ def _blurred_where_watched(latent: Any, attention: Any, sigma: float) -> Any:
 
     watched = attention.mean(dim=0).sum(dim=0) > WATCHED
     height, width = latent.shape[-2:]
-    shrunk = sqrt(height * width / watched.numel())
-    rows = max(1, round(height / shrunk))
-    grid = watched.reshape(1, 1, rows, -1).to(latent)
+    grid = watched.reshape(1, 1, rows_of(watched.numel(), height, width), -1).to(latent)
     mask = interpolate(grid, size=(height, width), mode="nearest")
     return gaussian(latent, sigma) * mask + latent * (1.0 - mask)
+
+
+def rows_of(places: int, height: int, width: int) -> int:
+    """In how many rows the places of a layer lie, in a latent of that shape: the divisor nearest to what its
+    proportions say, the larger of two."""
+    wanted = max(1, round(sqrt(height / width * places)))
+    near = (row for off in range(isqrt(places) + 1) for row in (wanted + off, max(1, wanted - off)))
+    return next(row for row in near if places % row == 0)
 
 
 def gaussian(latent: Any, sigma: float) -> Any:

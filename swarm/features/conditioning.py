@@ -86,7 +86,7 @@ def multiply_negative(context: StageContext) -> None:
     context.negative = [_scaled(one, context.input.get(NEGATIVE_CONDITIONING_MULTIPLIER)) for one in context.negative]
 
 
-@stage(Stage.GUIDE, order=50, when=RESCALE_CFG_MULTIPLIER)
+@stage(Stage.GUIDE, order=30, when=RESCALE_CFG_MULTIPLIER)
 def rescale_guidance(context: StageContext) -> None:
     """Bring the guided prediction back towards the standard deviation of the prompt's own, in v space."""
     if context.uncond is None:

@@ -12,12 +12,8 @@ from swarm.features.controlnet_slots import (
     CONTROLNET_STRENGTH,
     CONTROLNET_THREE_STRENGTH,
     CONTROLNET_TWO_STRENGTH,
-    DEPTHS,
-    LINES,
     NONE,
     ONE,
-    OPENPOSE,
-    STROKES,
     THREE,
     TWO,
     Slot,
@@ -40,7 +36,6 @@ _GUESSES = (
     (_POSE, _POSE),
 )
 """Words in a model's name that tell what it wants to be shown."""
-_UNION_OF = {CANNY: LINES, SCRIBBLE: STROKES, DEPTH: DEPTHS, _POSE: OPENPOSE}
 NO_IMAGE = "Must specify either a ControlNet Image, or Init image. Or turn off ControlNet if not wanted."
 NO_MODEL = "Cannot use ControlNet without a model selected."
 NO_PREPROCESSOR = "Cannot preview a ControlNet preprocessor without any preprocessor enabled."
@@ -167,9 +162,9 @@ def _control(context: StageContext, slot: Slot) -> None:
     context.controls = [*context.controls, control]
 
 
-def _union_mode(input: GenerationInput, slot: Slot) -> str:
+def _union_mode(input: GenerationInput, slot: Slot) -> str | None:
     said = input.get(slot.union)
-    return _UNION_OF.get(preprocessor_of(input, slot), LINES) if said == AUTO else said
+    return None if said == AUTO else said
 
 
 def _hint(context: StageContext, slot: Slot) -> Any:

@@ -1,6 +1,6 @@
 """High guidance without its glare: guided predictions are brought back to the spread that a lower scale would give.
 
-The method of sd-dynamic-thresholding (its published options and formulas), on the noise predictions.
+The method of sd-dynamic-thresholding (its published options and formulas), on the predictions of the clean latent.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from math import cos, pi
 from typing import Any
 
+from swarm.diffusion.guidance import combine
 from swarm.features.core import CFG_SCALE
 from swarm.features.groups import DYNAMIC_THRESHOLDING_GROUP
 from swarm.jobs.stage import Stage, StageContext, stage
@@ -123,7 +124,9 @@ DT_INTERPOLATE_PHI = Decimal(
     **_PARAMS,
 )
 
-TIMESTEPS = 999.0
+LAST_STEP = 999.0
+_STEPS = 998.0
+"""What counts as the whole way, of the 999 training steps that there are."""
 
 
 def changing(scale: float, mode: str, lowest: float, progress: float, value: float) -> float:
@@ -144,13 +147,12 @@ def changing(scale: float, mode: str, lowest: float, progress: float, value: flo
     return (scale - lowest) * shares.get(mode, 1.0) + lowest
 
 
-@stage(Stage.GUIDE, order=40, when=DT_MIMIC_SCALE)
+@stage(Stage.GUIDE, order=50, when=DT_MIMIC_SCALE)
 def threshold_dynamically(context: StageContext) -> None:
     """Guide with the full scale, then shrink to the spread of the mimicked one."""
-    if context.uncond is None:
-        return
-    input = context.input
-    progress = min(1.0, max(0.0, 1.0 - context.tools.timestep(context.sigma) / TIMESTEPS))
+    input, cond = context.input, context.cond
+    uncond = cond * 0.0 if context.uncond is None else context.uncond
+    progress = max(0.0, LAST_STEP - round(context.tools.timestep(context.sigma))) / _STEPS
     value = input.get(DT_SCHEDULER_VALUE)
     scale = changing(
         input.get(CFG_SCALE), input.get(DT_CFG_SCALE_MODE), input.get(DT_CFG_SCALE_MINIMUM), progress, value
@@ -158,11 +160,10 @@ def threshold_dynamically(context: StageContext) -> None:
     mimic = changing(
         input.get(DT_MIMIC_SCALE), input.get(DT_MIMIC_SCALE_MODE), input.get(DT_MIMIC_SCALE_MINIMUM), progress, value
     )
-    cond, uncond = context.x - context.cond, context.x - context.uncond
-    guided = uncond + (cond - uncond) * scale
-    calmed = calmed_to(guided, uncond + (cond - uncond) * mimic, input)
+    guided = combine(cond, uncond, scale)
+    calmed = calmed_to(guided, combine(cond, uncond, mimic), input)
     phi = input.get(DT_INTERPOLATE_PHI)
-    context.denoised = context.x - (calmed * phi + guided * (1.0 - phi))
+    context.denoised = calmed * phi + guided * (1.0 - phi)
 
 
 def calmed_to(guided: Any, mimicked: Any, input: GenerationInput) -> Any:

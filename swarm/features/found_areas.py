@@ -78,7 +78,7 @@ def by_words(seen: Any, segment: Segment, image: Any) -> Any:
     """A map of certainties as a mask of the image's size: what is unsure is nothing, the surest place is all."""
     from torch.nn.functional import interpolate
 
-    sure = seen * (seen >= abs(segment.threshold))
+    sure = seen * (seen > abs(segment.threshold))
     sure = sure - sure.amin()
     most = float(sure.amax())
     return interpolate(sure / most if most > 0 else sure, size=tuple(image.shape[-2:]), mode="bilinear")
@@ -101,21 +101,25 @@ def _by_detector(
     if wanted:
         findings = [one for one in findings if str(one.kind) in wanted or one.name.lower() in wanted]
     if matcher.index is not None:
-        ordered = sorted(findings, key=lambda one: _rank(one.box, sort_order))
+        ordered = sorted(findings, key=lambda one: _rank(one.mask, sort_order))
         findings = ordered[matcher.index - 1 : matcher.index]
     empty = torch.zeros(1, 1, *image.shape[-2:])
     return sum((one.mask for one in findings), empty).clamp(0, 1)
 
 
-def _rank(box: tuple[float, float, float, float], order: str) -> float:
-    """What findings are sorted by. `box`: left, top, right, bottom."""
-    left, top, right, bottom = box
+def _rank(mask: Any, order: str) -> float:
+    """What findings are sorted by: an edge of the mask (1, 1, H, W), or how much it marks."""
+    marked = (mask[0, 0] > 0).nonzero()
+    if len(marked) == 0:
+        return 0.0
+    (top, left), (bottom, right) = marked.amin(dim=0).tolist(), marked.amax(dim=0).tolist()
+    area = float(mask.sum())
     ranks = {
         "left-right": left,
         "right-left": -right,
         "top-bottom": top,
         "bottom-top": -bottom,
-        "largest-smallest": -(right - left) * (bottom - top),
-        "smallest-largest": (right - left) * (bottom - top),
+        "largest-smallest": -area,
+        "smallest-largest": area,
     }
-    return ranks[order]
+    return float(ranks[order])

@@ -130,6 +130,13 @@ ADVANCED_MODEL_ADDONS_GROUP = ParamGroup(
     priority=8.0,
     advanced=True,
 )
+SWARM_SPEED_GROUP = ParamGroup(
+    name="Swarm Speed",
+    description="Pictures made faster, at some cost in detail.",
+    open=False,
+    priority=8.5,
+    advanced=True,
+)
 SWARM_INTERNAL_GROUP = ParamGroup(
     name="Swarm Internal",
     description="How the server handles the request: batches, saving, backends.",

@@ -4,8 +4,8 @@ from typing import Any
 
 from swarm.features.groups import INIT_IMAGE_GROUP
 from swarm.features.mask import mask_of
+from swarm.features.mask_images import spread
 from swarm.jobs.stage import Stage, StageContext, stage
-from swarm.media.image import Picture
 from swarm.params.kinds import Decimal
 from swarm.params.media_kinds import Media
 
@@ -65,36 +65,48 @@ NOISE_SEED_OFFSET = 327
 def start_from_image(context: StageContext) -> None:
     """Begin with the encoded picture, and skip the steps that creativity leaves out.
 
-    Absent creativity means 1: all steps run. Creativity 0 gives the picture back, without a trip through the VAE.
+    Absent creativity means 1: all steps run. Creativity 0 gives the picture back; without a mask that is without a trip
+    through the VAE.
     """
     picture = context.input.given(INIT_IMAGE)
     if picture is None:
         return
     creativity = context.input.given(INIT_IMAGE_CREATIVITY)
     skipped = 0 if creativity is None else round(context.steps * (1.0 - creativity))
-    if creativity == 0:
+    mask = mask_of(context)
+    if creativity == 0 and mask is None:
         context.result = context.tools.pixels(picture, width=context.width, height=context.height)
         return
-    mask = mask_of(context)
-    context.latent = _encoded(context, picture, mask)
-    reset = context.input.get(INIT_IMAGE_RESET_TO_NORM)
-    if reset > 0:
-        context.latent = context.latent * (1.0 - reset * (1.0 if mask is None else _small(mask, context.latent)))
+    image = context.tools.image(picture, width=context.width, height=context.height)
+    image = noised(image, context.input.get(INIT_IMAGE_NOISE), context.seed + NOISE_SEED_OFFSET, mask)
+    empty, context.latent = context.latent, context.tools.encode_tensor(image)
+    _reset(context, empty, mask)
     context.first_step = min(skipped, len(context.sigmas))
     context.sigmas = context.sigmas[context.first_step :]
 
 
-def _encoded(context: StageContext, picture: Picture, mask: Any) -> Any:
-    """The picture as a latent, with noise on its pixels if that is asked; only where the mask is."""
-    strength = context.input.get(INIT_IMAGE_NOISE)
-    image = context.tools.image(picture, width=context.width, height=context.height)
-    if strength > 0:
-        noised = context.tools.noisy(image, strength, context.seed + NOISE_SEED_OFFSET)
-        image = noised if mask is None else image + (noised - image) * (mask >= 0.5)
-    return context.tools.encode_tensor(image)
+def noised(image: Any, strength: float, seed: int, mask: Any = None) -> Any:
+    """An image with normal noise of `strength` on its pixels, drawn from `seed`; with a mask (1, 1, H, W) where that is
+    more than half, the more the stronger."""
+    if strength <= 0:
+        return image
+    import torch
+
+    generator = torch.Generator("cpu").manual_seed(seed % 2**63)
+    # Drawn with the channels last, as pictures lie in memory.
+    drawn = torch.randn(image.permute(0, 2, 3, 1).shape, generator=generator).permute(0, 3, 1, 2) * strength
+    return (image + (drawn if mask is None else drawn * spread(mask, 0.5, 1.0))).clamp(0, 1)
 
 
-def _small(mask: Any, latent: Any) -> Any:
+def _reset(context: StageContext, empty: Any, mask: Any) -> None:
+    """The latent blended towards `empty`, which is what an empty picture begins with; within the mask."""
+    share: Any = context.input.get(INIT_IMAGE_RESET_TO_NORM)
+    if share <= 0:
+        return
     from torch.nn.functional import interpolate
 
-    return interpolate(mask, size=latent.shape[-2:], mode="bilinear").to(latent)
+    if mask is not None:
+        share = (interpolate(mask, size=context.latent.shape[-2:], mode="bicubic") * share).to(context.latent)
+    known = context.tools.architecture.latent
+    nothing = empty.to(context.latent) - (known.shift * known.scale if known else 0.0)
+    context.latent = context.latent * (1.0 - share) + nothing * share

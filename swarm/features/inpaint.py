@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import io
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from swarm.features.colour_match import matched
 from swarm.features.groups import ADVANCED_SAMPLING_GROUP, INIT_IMAGE_GROUP, REGIONAL_PROMPTING_GROUP
-from swarm.features.init_image import INIT_IMAGE
-from swarm.features.mask import MASK_BLUR, MASK_GROW, MASK_IMAGE, mask_of, prepared
+from swarm.features.init_image import INIT_IMAGE, INIT_IMAGE_NOISE, NOISE_SEED_OFFSET, noised
+from swarm.features.mask import MASK_BEHAVIOR, MASK_BLUR, MASK_GROW, MASK_IMAGE, levels_of, mask_of, prepared
 from swarm.features.mask_images import (
+    SMALLEST_MARK,
     Box,
     as_picture,
+    at_size,
     bounds,
-    composite_mask,
     pasted,
     resized,
-    widened,
+    spread,
     working_size,
 )
+from swarm.features.redraw import told_as
+from swarm.features.refiner import OUTPUT_INTERMEDIATE_IMAGES, REFINER_UPSCALE, control, has_to_move
 from swarm.features.resolution import HEIGHT, WIDTH
 from swarm.features.sampling import SAMPLER
+from swarm.features.segment_params import target_resolution
 from swarm.jobs.acts import Asking, Making, act
 from swarm.jobs.stage import Pass, Stage, StageContext, stage
 from swarm.media.image import Picture
@@ -60,16 +60,6 @@ USE_INPAINTING_ENCODE = Boolean(
     priority=-3.2,
     advanced=True,
 )
-MASK_BEHAVIOR = Dropdown(
-    name="Mask Behavior",
-    description="Differential lets gray areas join in later, the darker the later; Simple Latent blends them evenly.",
-    default="Differential",
-    values=fixed("Differential", "Simple Latent"),
-    group=ADVANCED_SAMPLING_GROUP,
-    priority=-3.5,
-    advanced=True,
-    toggleable=True,
-)
 COLOR_CORRECTION = Dropdown(
     name="Color Correction Behavior",
     description="Fits the colours of a masked result to the init image by what lies outside the mask.",
@@ -89,37 +79,39 @@ MASK_COMPOSITE_UNTHRESHOLDED = Boolean(
     advanced=True,
 )
 
-ENCODE_GROWTH = 6
-"""Pixels that the mask of an inpainting model is widened by, so that no trace of the old edge is left."""
 _DRAWS_ANEW = "ddim"
 """The sampler whose masked walks lay other noise over what is kept than they start with; from the seed after theirs."""
 
 
 @stage(Stage.START, order=30, when=MASK_IMAGE)
 def mask_the_latent(context: StageContext) -> None:
-    """Remember the mask at the latent's size, and give an inpainting model its view of the rest."""
-    mask = mask_of(context)
-    if mask is None or context.result is not None:
-        return
-    from torch.nn.functional import interpolate
+    """Remember the mask at the latent's size, and give an inpainting model its view of the rest.
 
-    size = context.latent.shape[-2:]
-    context.memory["latent_mask"] = interpolate(mask, size=size, mode="bilinear")
-    context.memory["kept"] = context.latent
+    A mask counts for a walk that begins with something. Models that fill (flow models) draw the whole picture, led by
+    what they see; the older ones keep what is outside.
+    """
+    mask = mask_of(context)
     picture = context.input.given(INIT_IMAGE)
-    if picture is None:
+    if mask is None or context.result is not None or (picture is None and context.of.latent is None):
         return
-    hole = mask.round()
-    wide = widened(hole, ENCODE_GROWTH)
-    image = context.tools.image(picture, width=context.width, height=context.height)
-    is_inpainter = context.tools.inpaint_channels(context.latent, wide) is not None
-    if not is_inpainter and not context.input.get(USE_INPAINTING_ENCODE):
-        return
-    grayed = context.tools.encode_tensor((image - 0.5) * (1.0 - hole) + 0.5)
+    small = at_size(mask, context.latent.shape[-1], context.latent.shape[-2])
+    sees_rest = context.tools.inpaint_channels(context.latent, mask) is not None
+    grayed = context.latent
+    if picture is not None and (sees_rest or context.input.get(USE_INPAINTING_ENCODE)):
+        grayed = _without_the_marked(context, picture, mask)
+    if sees_rest:
+        context.concat = context.tools.inpaint_channels(grayed, mask)
+        if context.is_flow:
+            return
     context.latent = context.memory["kept"] = grayed
-    context.memory["latent_mask"] = interpolate(wide, size=size, mode="bilinear")
-    if is_inpainter:
-        context.concat = context.tools.inpaint_channels(grayed, wide)
+    context.memory["latent_mask"] = small
+
+
+def _without_the_marked(context: StageContext, picture: Picture, mask: Any) -> Any:
+    """The latent of the picture whose marked pixels are gray."""
+    image = context.tools.image(picture, width=context.width, height=context.height)
+    hole = at_size(mask, image.shape[-1], image.shape[-2]).round()
+    return context.tools.encode_tensor((image - 0.5) * (1.0 - hole) + 0.5)
 
 
 @stage(Stage.BEFORE, order=10, when=MASK_IMAGE)
@@ -172,66 +164,82 @@ def _mask_at(context: StageContext) -> Any:
 # -- the area around the mask ------------------------------------------------------------------------------------
 
 
-def _opened(picture: Picture, width: int, height: int, mode: str) -> Image.Image:
-    with Image.open(io.BytesIO(picture.data)) as image:
-        return image.convert(mode).resize((width, height), Image.Resampling.LANCZOS)
+def _asks_for_a_part(input: GenerationInput) -> bool:
+    return input.given(INIT_IMAGE) is not None and input.given(MASK_IMAGE) is not None
 
 
-def _tensor(image: Image.Image) -> Any:
-    import torch
-
-    levels = torch.from_numpy(np.array(image, dtype=np.float32) / 255.0)
-    return levels.permute(2, 0, 1)[None]
-
-
-def _whole(input: GenerationInput) -> tuple[Any, Any]:
-    """The init image and the prepared mask of a request, at the size of its result."""
+def _whole(input: GenerationInput, seed: int) -> tuple[Any, Any]:
+    """The init image, with its noise, and the prepared mask of a request, at the size of its result."""
     width, height = input.get(WIDTH), input.get(HEIGHT)
     picture, mask = input.given(INIT_IMAGE), input.given(MASK_IMAGE)
     assert picture is not None
     assert mask is not None
-    marked = _tensor(_opened(mask, width, height, "RGB"))[:, :1]
-    return _tensor(_opened(picture, width, height, "RGB")), prepared(marked, input)
+    prepared_mask = prepared(levels_of(mask, width, height)[:, :1], input)
+    image = levels_of(picture, width, height)
+    return noised(image, input.get(INIT_IMAGE_NOISE), seed + NOISE_SEED_OFFSET, prepared_mask), prepared_mask
 
 
-def _area(input: GenerationInput, mask: Any) -> Box | None:
-    margin = input.given(MASK_SHRINK_GROW)
-    return None if margin is None else bounds(mask, margin)
+def _area(input: GenerationInput, mask: Any) -> tuple[Box, Any]:
+    """The area that is worked on, and what of it is marked."""
+    mask = spread(mask, SMALLEST_MARK, 1.0)
+    target = target_resolution(input)
+    box = bounds(mask, input.get(MASK_SHRINK_GROW), target and target[0] / target[1])
+    return box, box.of(mask)
 
 
 def work_on_the_area(base: Pass) -> Pass:
     """The base walk of a request that crops: the area around the mask, scaled to as many pixels as the model likes."""
     input = base.input
-    if input.given(MASK_SHRINK_GROW) is None or input.given(INIT_IMAGE) is None or input.given(MASK_IMAGE) is None:
+    if input.given(MASK_SHRINK_GROW) is None or not _asks_for_a_part(input):
         return base
-    image, mask = _whole(input)
-    box = _area(input, mask)
-    assert box is not None
-    file = base.model
-    width, height = working_size(box, file.width or input.get(WIDTH), file.height or input.get(HEIGHT))
+    image, mask = _whole(input, base.seed)
+    box, marked = _area(input, mask)
+    file, whole = base.model, (input.get(WIDTH), input.get(HEIGHT))
+    width, height = working_size(box, *(target_resolution(input) or (file.width or whole[0], file.height or whole[1])))
     cropped = (
-        input.without(MASK_GROW, MASK_BLUR)
+        input.without(MASK_GROW, MASK_BLUR, INIT_IMAGE_NOISE)
         .having(WIDTH, width)
         .having(HEIGHT, height)
-        .having(INIT_IMAGE, as_picture(resized(box.of(image), width, height)))
-        .having(MASK_IMAGE, as_picture(resized(box.of(mask), width, height).expand(-1, 3, -1, -1)))
+        .having(INIT_IMAGE, as_picture(at_size(box.of(image), width, height)))
+        .having(MASK_IMAGE, as_picture(marked))
     )
-    return base.with_input(cropped)
+    return replace(base, input=cropped, told=told_as(file, input))
 
 
-@act(order=20, when=MASK_IMAGE, prepare=work_on_the_area)
+@act(order=9, when=MASK_IMAGE, prepare=work_on_the_area)
+def put_back_before_refining(making: Making) -> Asking:
+    """The same, where the refine stage works on what it has become."""
+    if _comes_before_refining(making):
+        yield from _put_back(making)
+
+
+@act(order=20, when=MASK_IMAGE)
 def put_back(making: Making) -> Asking:
     """The result in the original picture: everywhere but in the mask the original stays as it was."""
+    if not _comes_before_refining(making):
+        yield from _put_back(making)
+
+
+def _comes_before_refining(making: Making) -> bool:
+    """Where the refine stage begins with pixels, or works on more than was walked over."""
     input = making.job.input
-    if input.given(INIT_IMAGE) is None or input.given(MASK_IMAGE) is None:
+    if control(input) is None:
+        return False
+    is_looked_at = input.get(OUTPUT_INTERMEDIATE_IMAGES) or input.get(REFINER_UPSCALE) != 1.0
+    return is_looked_at or input.given(MASK_SHRINK_GROW) is not None or has_to_move(making)
+
+
+def _put_back(making: Making) -> Asking:
+    input = making.job.input
+    is_part = input.given(MASK_SHRINK_GROW) is not None
+    if not _asks_for_a_part(input) or not (is_part or input.get(RECOMPOSITE_MASK)):
         return
-    original, mask = _whole(input)
-    box = _area(input, mask)
-    if box is None and not input.get(RECOMPOSITE_MASK):
-        return
-    made = yield from making.as_image()
-    box = box or Box(0, 0, original.shape[-1], original.shape[-2])
-    piece = resized(made[:, :3], box.width, box.height)
-    piece = matched(piece, box.of(original), box.of(mask), input.get(COLOR_CORRECTION))
-    soft = input.get(MASK_COMPOSITE_UNTHRESHOLDED)
-    making.image = pasted(original, piece, box, composite_mask(mask, soft=soft))
+    original, mask = _whole(input, making.job.seeds[making.index])
+    box = Box(0, 0, original.shape[-1], original.shape[-2])
+    made = (yield from making.as_image())[:, :3]
+    if is_part:
+        box, mask = _area(input, mask)
+    if is_part or made.shape[-2:] != original.shape[-2:]:
+        made = resized(made, box.width, box.height)
+    soft, correction = input.get(MASK_COMPOSITE_UNTHRESHOLDED), input.get(COLOR_CORRECTION)
+    making.image = pasted(original, made, box, mask, soft=soft, correction=correction)

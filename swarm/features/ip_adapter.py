@@ -65,12 +65,13 @@ IP_ADAPTER_END = Decimal(
     **_SLIDER,
 )
 
-STANDARD_WEIGHTS, EASE_IN, STYLE = "standard", "prompt is more important", "style transfer"
+STANDARD_WEIGHTS, EASE_OUT, STYLE = "standard", "prompt is more important", "style transfer"
 IP_ADAPTER_WEIGHT_TYPE = Dropdown(
     name="IP-Adapter Weight Type",
-    description="Where the pictures are heard: in every layer, less and less towards the end, or only where style is.",
+    description="Where the pictures are heard: in every layer, at first hardly and then more and more, or only where "
+    "style is.",
     default=STANDARD_WEIGHTS,
-    values=fixed(STANDARD_WEIGHTS, EASE_IN, STYLE),
+    values=fixed(STANDARD_WEIGHTS, EASE_OUT, STYLE),
     view_type="slider",
     depends_on="useipadapter",
     priority=19.0,
@@ -116,8 +117,8 @@ class ImageWords:
 
         Style sits in one place of the 11 that XL has (InstantStyle, 2404.02733), and outside the middle of others.
         """
-        if self.kind == EASE_IN:
-            return self.weight * (0.05 + 0.95 * (1.0 - place / places))
+        if self.kind == EASE_OUT:
+            return self.weight * (0.05 + 0.95 * place / places)
         if self.kind == STYLE:
             is_style = place == _XL_STYLE if places == _XL_PLACES else not 4 <= place <= places // 2
             return self.weight if is_style else 0.0

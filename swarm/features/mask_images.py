@@ -13,13 +13,18 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from swarm.media.image import Picture, Pixels
+from swarm.features.colour_match import matched
+from swarm.media.image import Drawn, Pixels
 
 ROUNDED_TO = 64
 HARDLY = 1 / 1024
 """Of a level: what a level that was divided by 255 may come back short by."""
 SMALLEST_MARK = 0.01
 """What a mask must be at least to count as marked when its bounds are looked for."""
+_WHOLE_BELL = 16
+"""Up to this radius masks are softened in both directions at once; larger bells take too long so."""
+COUNTS = 0.001
+"""What a mask must be above for the result to be put there."""
 
 
 def grown(mask: Any, pixels: int) -> Any:
@@ -31,12 +36,18 @@ def grown(mask: Any, pixels: int) -> Any:
     return mask
 
 
-def widened(mask: Any, pixels: int) -> Any:
-    """A maximum over squares with sides of `pixels`; an even square reaches one pixel further left and up."""
-    from torch.nn.functional import max_pool2d, pad
+def dilated(mask: Any, pixels: int) -> Any:
+    """Wider by `pixels` in each direction and less at corners: passes of a maximum over a pixel and its four
+    neighbours."""
+    import torch
 
-    before, after = pixels // 2, (pixels - 1) // 2
-    return max_pool2d(pad(mask, (before, after, before, after)), pixels, stride=1)
+    mask = mask.clone()
+    for _ in range(pixels):
+        before = mask.clone()
+        for here, there in ((slice(1, None), slice(None, -1)), (slice(None, -1), slice(1, None))):
+            torch.maximum(mask[..., here, :], before[..., there, :], out=mask[..., here, :])
+            torch.maximum(mask[..., here], before[..., there], out=mask[..., here])
+    return mask
 
 
 def blurred(mask: Any, radius: int) -> Any:
@@ -51,23 +62,38 @@ def blurred(mask: Any, radius: int) -> Any:
     if radius < 1:
         return mask
     places = torch.linspace(-1.0, 1.0, 2 * radius + 1)
+    if radius <= _WHOLE_BELL:
+        # In one go and in this order the last bit comes out as in ComfyUI: of a white area it decides whether it is
+        # quite white, and so whether it joins in at the first step.
+        distance = torch.sqrt(places[:, None] * places[:, None] + places * places)
+        whole = torch.exp(-(distance * distance) / 2.0)
+        whole = (whole / whole.sum()).to(mask)
+        return conv2d(pad(mask, (radius,) * 4, mode="reflect"), whole[None, None])
     bell = torch.exp(-0.5 * places**2)
     bell = (bell / bell.sum()).to(mask)
     mask = conv2d(pad(mask, (radius, radius, 0, 0), mode="reflect"), bell.view(1, 1, 1, -1))
     return conv2d(pad(mask, (0, 0, radius, radius), mode="reflect"), bell.view(1, 1, -1, 1))
 
 
+def spread(mask: Any, low: float, high: float) -> Any:
+    """What lies between two certainties, from 0 to 1."""
+    return ((mask - low) / max(high - low, 1e-6)).clamp(0, 1)
+
+
 def resized(image: Any, width: int, height: int) -> Any:
-    """An image or mask at another size, by Lanczos."""
-    if tuple(image.shape[-2:]) == (height, width):
-        return image
+    """An image at another size, by Lanczos over its levels as bytes."""
     import torch
 
-    planes = [
-        np.asarray(Image.fromarray(plane.cpu().numpy()).resize((width, height), Image.Resampling.LANCZOS))
-        for plane in image[0].float()
-    ]
-    return torch.from_numpy(np.stack(planes))[None].clamp(0, 1)
+    levels = image[0].float().mul(255.0).clamp(0, 255).byte().permute(1, 2, 0).contiguous().cpu().numpy()
+    scaled = Image.fromarray(levels).resize((width, height), Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.array(scaled, np.float32) / 255.0).permute(2, 0, 1)[None]
+
+
+def at_size(image: Any, width: int, height: int) -> Any:
+    """An image or mask at another size, in straight lines between its pixels."""
+    from torch.nn.functional import interpolate
+
+    return interpolate(image, size=(height, width), mode="bilinear")
 
 
 @dataclass(frozen=True)
@@ -84,15 +110,34 @@ class Box:
         return image[..., self.y : self.y + self.height, self.x : self.x + self.width]
 
 
-def bounds(mask: Any, margin: int) -> Box:
-    """The marked area grown by `margin`, within the picture; the whole picture when nothing is marked."""
+def bounds(mask: Any, margin: int, aspect: float | None = None) -> Box:
+    """The marked area grown by `margin`, within the picture; the whole picture when nothing is marked.
+
+    `aspect`: it is made higher or wider to this width by height, about its middle, as far as the picture goes.
+    """
     height, width = mask.shape[-2:]
-    marked = (mask[0, 0] >= SMALLEST_MARK).nonzero()
+    marked = (mask[0, 0] > 0).nonzero()
     if len(marked) == 0:
-        return Box(0, 0, width, height)
-    top, left = (max(0, int(low) - margin) for low in marked.amin(dim=0))
-    bottom, right = (int(high) + 1 + margin for high in marked.amax(dim=0))
-    return Box(left, top, min(width, right) - left, min(height, bottom) - top)
+        top = left = 0
+        bottom, right = height, width
+    else:
+        top, left = (max(0, int(low) - margin) for low in marked.amin(dim=0))
+        bottom, right = (int(high) + 1 + margin for high in marked.amax(dim=0))
+        bottom, right = min(height, bottom), min(width, right)
+    if aspect is None:
+        return Box(left, top, right - left, bottom - top)
+    wide, high = right - left, bottom - top
+    if wide / high > aspect:
+        y, tall = _about(top, high, wide / aspect, height)
+        return Box(left, int(y), wide, int(tall))
+    x, broad = _about(left, wide, high * aspect, width)
+    return Box(int(x), top, int(broad), high)
+
+
+def _about(begin: float, length: float, wanted: float, room: int) -> tuple[float, float]:
+    """Where a side begins that grows to `wanted` about its middle, and how long it gets."""
+    begin = max(0.0, begin - (wanted - length) / 2)
+    return begin, min(float(room), begin + wanted) - begin
 
 
 def working_size(box: Box, width: int, height: int) -> tuple[int, int]:
@@ -103,19 +148,15 @@ def working_size(box: Box, width: int, height: int) -> tuple[int, int]:
     return wide, high
 
 
-def pasted(image: Any, piece: Any, box: Box, mask: Any) -> Any:
-    """`image` with `piece` (of any size) in `box`, where `mask` (the picture's size) says."""
-    piece = resized(piece[:, :3], box.width, box.height)
+def pasted(image: Any, piece: Any, box: Box, mask: Any, *, soft: bool, correction: str = "None") -> Any:
+    """`image` with `piece` in `box`, where `mask` (both of the box's size) says: all that is marked at all, or, when
+    `soft`, by how much. `correction`: how the piece's colours are fitted to the image's (features/colour_match.py)."""
+    share = mask if soft else (mask > COUNTS).to(mask)
     result = image.clone()
-    share = box.of(mask)
     target = box.of(result)
-    target.copy_(target * (1.0 - share) + piece.to(target) * share)
+    piece = matched(piece[:, :3].to(target), target, share, correction)
+    target.copy_(target * (1.0 - share) + piece * share)
     return result
-
-
-def composite_mask(mask: Any, *, soft: bool) -> Any:
-    """The mask a result is put back with: whatever is marked at all, or by how much."""
-    return mask if soft else (mask > 0.001).to(mask)
 
 
 def eight_bits(image: Any) -> Any:
@@ -131,9 +172,9 @@ def as_pixels(image: Any) -> Pixels:
     return Pixels(width=data.shape[1], height=data.shape[0], mode="RGB", data=data.tobytes())
 
 
-def as_picture(image: Any) -> Picture:
-    """The colours of an image as a file; a mask in gray."""
+def as_picture(image: Any) -> Drawn:
+    """An image or mask as a value of a request."""
     pixels = as_pixels(image)
     file = io.BytesIO()
     Image.frombytes("RGB", (pixels.width, pixels.height), pixels.data).save(file, "PNG", compress_level=1)
-    return Picture(data=file.getvalue(), mime="image/png")
+    return Drawn(data=file.getvalue(), mime="image/png", image=image)

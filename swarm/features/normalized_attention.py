@@ -1,6 +1,6 @@
 """Normalized attention guidance: what the negative prompt draws attention to is left out of it (2505.21179).
 
-It acts inside the model's cross-attention, so it works where guidance by two predictions does not: with few steps and
+It acts inside the model's self-attention, so it works where guidance by two predictions does not: with few steps and
 without CFG. UNet models only.
 """
 
@@ -63,9 +63,9 @@ _NETWORK = "unet"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Away:
-    """What attention is led away from: `tokens` (1, n, width), and the method's three numbers."""
+    """What attention is led away from, and the method's three numbers."""
 
-    tokens: Any
+    told: Conditioning
     scale: float
     alpha: float
     tau: float
@@ -73,7 +73,8 @@ class Away:
 
 def away_in(told: Conditioning) -> Away | None:
     """What a conditioning leads attention away from."""
-    return next((value for name, value in told.extra.items() if name.startswith(_IN_EXTRA)), None)
+    found: Away | None = told.extra.get(_IN_EXTRA)
+    return found
 
 
 @stage(Stage.ENCODE, order=70, when=NAG_SCALE)
@@ -88,11 +89,9 @@ def lead_attention_away(context: StageContext) -> None:
             f"Normalized Attention Guidance cannot be used with {context.tools.architecture.name} models on this "
             "server. Set its scale to 0."
         )
-    tokens = context.negative[0].tokens if context.negative else _negative(context).tokens
-    away = Away(tokens=tokens, scale=scale, alpha=input.get(NAG_ALPHA), tau=input.get(NAG_TAU))
-    # Only rows with negative prompts of one length can share a call, which the name sees to.
-    name = f"{_IN_EXTRA} {tokens.shape[1]}"
-    context.positive = [replace(one, extra={**one.extra, name: away}) for one in context.positive]
+    told = context.negative[0] if context.negative else _negative(context)
+    away = Away(told=told, scale=scale, alpha=input.get(NAG_ALPHA), tau=input.get(NAG_TAU))
+    context.positive = [replace(one, extra={**one.extra, _IN_EXTRA: away}) for one in context.positive]
 
 
 def _negative(context: StageContext) -> Conditioning:

@@ -71,8 +71,9 @@ def _drawn(making: Making, image: Any, region: Region, number: int) -> Generator
     wanted = image.shape[-1], image.shape[-2]
     if standard is not None and standard.width and standard.height:
         wanted = standard.width, standard.height
-    made = yield from redrawn(of, image, mask, seen, working_size(seen, *wanted), region.inpaint_strength)
-    return pasted(image, made, seen, mask)
+    marked = seen.of(mask)
+    made = yield from redrawn(of, image, marked, seen, working_size(seen, *wanted), region.inpaint_strength)
+    return pasted(image, made, seen, marked, soft=True)
 
 
 def boxes(region: Region, width: int, height: int) -> tuple[Box, Box]:

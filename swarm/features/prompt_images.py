@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import io
+from collections.abc import Callable
 from dataclasses import replace
+from math import isqrt
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from swarm.architectures.architecture import Architecture
 from swarm.features.groups import IMAGE_PROMPTING_GROUP
 from swarm.features.init_image import INIT_IMAGE
 from swarm.jobs.stage import Stage, StageContext, stage
 from swarm.media.image import Picture
+from swarm.media.stretched import opened
 from swarm.params.input import GenerationInput
 from swarm.params.kinds import Boolean
 from swarm.params.media_kinds import MediaList
@@ -38,9 +40,13 @@ SMART_IMAGE_PROMPT_RESIZING = Boolean(
 )
 REFERENCES = "references"
 """In `Conditioning.extra`: clean latents of the pictures the model shall look at, (1, C, h, w) each."""
-_GRID = 16
-_NEAR = 64
-"""Pictures whose sides differ by no more pixels than this from the result's are left as they are."""
+_NEAR, _NEAR_RESULT = 64, 32
+"""Sides, of squares with as many pixels, may differ by so much from what is liked; and where the result is what counts.
+"""
+_MOST = 2048
+"""The side of a square with as many pixels as any reference picture may have."""
+_STEP = 64
+"""Sides of pictures that are scaled are multiples of it."""
 
 
 @stage(Stage.ENCODE, order=80, when=PROMPT_IMAGES)
@@ -51,10 +57,11 @@ def show_prompt_images(context: StageContext) -> None:
 
 @stage(Stage.ENCODE, order=81, when=INIT_IMAGE)
 def show_init_image(context: StageContext) -> None:
-    """The init image, where the prompt has no pictures and the family looks at it then."""
+    """The init image as it is drawn over, where the prompt has no pictures and the family looks at it then."""
     picture = context.input.given(INIT_IMAGE)
     if picture is not None and context.tools.architecture.looks_at_init and not context.input.get(PROMPT_IMAGES):
-        _show(context, (picture,))
+        image = context.tools.image(picture, width=context.width, height=context.height)
+        _told(context, lambda: (context.tools.encode_tensor(image),))
 
 
 def pictures_to_see(input: GenerationInput) -> tuple[Picture, ...]:
@@ -65,44 +72,59 @@ def pictures_to_see(input: GenerationInput) -> tuple[Picture, ...]:
 
 def _show(context: StageContext, pictures: tuple[Picture, ...]) -> None:
     family = context.tools.architecture
-    if not family.takes_references:
-        return
+    if family.takes_references:
+        smart, result = context.input.get(SMART_IMAGE_PROMPT_RESIZING), (context.width, context.height)
+        _told(
+            context,
+            lambda: tuple(context.tools.encode_tensor(_image(one, family, result, smart=smart)) for one in pictures),
+        )
+
+
+def _told(context: StageContext, seen: Callable[[], tuple[Any, ...]]) -> None:
+    """Have the prompts come with what is seen, which is worked out once a walk."""
     latents = context.memory.get(REFERENCES)
     if latents is None:
-        smart = context.input.get(SMART_IMAGE_PROMPT_RESIZING)
-        images = [_image(picture, family, context, smart=smart) for picture in pictures]
-        latents = context.memory[REFERENCES] = tuple(context.tools.encode_tensor(image) for image in images)
+        latents = context.memory[REFERENCES] = seen()
     context.positive = [replace(one, extra={**one.extra, REFERENCES: latents}) for one in context.positive]
-    context.negative = [replace(one, extra={**one.extra, REFERENCES: latents}) for one in context.negative]
+    if context.tools.architecture.negative_references:
+        context.negative = [replace(one, extra={**one.extra, REFERENCES: latents}) for one in context.negative]
 
 
-def _image(picture: Picture, family: Architecture, context: StageContext, *, smart: bool) -> Any:
-    """A picture as (1, 3, H, W), 0 to 1, cut to the shape of the size it gets and scaled to it."""
+def _image(picture: Picture, family: Architecture, result: tuple[int, int], *, smart: bool) -> Any:
+    """A picture as (1, 3, H, W), 0 to 1, at the size it is looked at, without what is left over of latent cells."""
     import torch
 
-    with Image.open(io.BytesIO(picture.data)) as opened:
-        image = opened.convert("RGB")
-    size = preferred(image.size, family) if smart else _near(image.size, (context.width, context.height))
-    fitted = ImageOps.fit(image, size, Image.Resampling.LANCZOS)
-    return torch.from_numpy(np.array(fitted, dtype=np.float32) / 255.0).permute(2, 0, 1)[None]
+    image = opened(picture)
+    size = reference_size(image.size, result, family, smart=smart)
+    if size != image.size:
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    cell = family.latent.downscale if family.latent is not None else 1
+    left, top = image.width % cell // 2, image.height % cell // 2
+    inner = image.crop((left, top, left + image.width // cell * cell, top + image.height // cell * cell))
+    return torch.from_numpy(np.array(inner, dtype=np.float32) / 255.0).permute(2, 0, 1)[None]
 
 
-def preferred(size: tuple[int, int], family: Architecture) -> tuple[int, int]:
-    """The size a model likes for a reference picture of `size`: of the shapes it was trained on the nearest, else its
-    own number of pixels in the picture's shape."""
-    width, height = size
-    if family.reference_sizes:
-        return min(family.reference_sizes, key=lambda known: abs(known[0] / known[1] - width / height))
-    area = family.reference_pixels or family.standard_width * family.standard_height
-    factor = (area / (width * height)) ** 0.5
-    return _on_grid(width * factor), _on_grid(height * factor)
+def reference_size(
+    size: tuple[int, int], result: tuple[int, int], family: Architecture, *, smart: bool
+) -> tuple[int, int]:
+    """The size that a picture of `size` is looked at with for a `result` of another: its own unless that is far from
+    what the family likes, or, not `smart`, from the result."""
+    own = isqrt(size[0] * size[1])
+    liked = _liked(own, isqrt(result[0] * result[1]), family, smart=smart)
+    if liked is None and own <= _MOST:
+        return size
+    factor = (min(liked or _MOST, _MOST) ** 2 / (size[0] * size[1])) ** 0.5
+    width, height = (max(_STEP, round(side * factor / _STEP) * _STEP) for side in size)
+    return width, height
 
 
-def _near(size: tuple[int, int], wanted: tuple[int, int]) -> tuple[int, int]:
-    far = any(abs(own - other) > _NEAR for own, other in zip(size, wanted, strict=True))
-    width, height = wanted if far else size
-    return _on_grid(width), _on_grid(height)
-
-
-def _on_grid(side: float) -> int:
-    return max(_GRID, round(side / _GRID) * _GRID)
+def _liked(own: int, result: int, family: Architecture, *, smart: bool) -> int | None:
+    """The side of a square with as many pixels as a reference picture shall have; None for those it comes with."""
+    liked = isqrt(family.reference_pixels)
+    if not smart:
+        return None if abs(own - result) <= _NEAR else result
+    if liked and family.references_follow_result:
+        if result < liked:
+            return None if abs(own - result) <= _NEAR_RESULT else result
+        return liked if own < liked else None
+    return None if not liked or abs(own - liked) <= _NEAR else liked

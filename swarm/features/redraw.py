@@ -14,36 +14,35 @@ from swarm.features.init_image import (
     INIT_IMAGE_RESET_TO_NORM,
 )
 from swarm.features.mask import MASK_BLUR, MASK_GROW, MASK_IMAGE
-from swarm.features.mask_images import Box, as_picture, resized
+from swarm.features.mask_images import Box, as_picture, at_size, resized
 from swarm.features.resolution import HEIGHT, WIDTH
 from swarm.features.sampling import END_STEPS_EARLY
-from swarm.features.variation import VARIATION_SEED_STRENGTH
 from swarm.jobs.acts import Ask, Decode, Sample
+from swarm.jobs.job import ModelFile
 from swarm.jobs.stage import Pass
 from swarm.media.image import Pixels
 from swarm.params.input import GenerationInput
 
 _CONTROLS = "controlnet"
+_TOLD_OF_THE_WHOLE = "stable-diffusion-xl-v1-base"
 
 
 def redrawn(
     of: Pass, image: Any, mask: Any, box: Box, size: tuple[int, int], creativity: float
 ) -> Generator[Ask, Any, Any]:
-    """What `box` of an image looks like after the walk, at `size`. `mask`: the picture's size, 1 where to draw.
+    """What `box` of an image looks like after a walk at `size`, at the box's own. `mask`: of the box's size, 1 where to
+    draw.
 
     `of`: model, words, steps, seed of the walk. `creativity`: above 0 to 1, the share of its steps that run.
     """
     width, height = size
-    asked = from_picture(of.input, box_at(image, box, size), creativity).having(WIDTH, width).having(HEIGHT, height)
-    asked = asked.having(MASK_IMAGE, as_picture(resized(box.of(mask), width, height)))
-    answer = yield Sample(of=of.with_input(asked))
-    assert not isinstance(answer, Pixels), "no share of steps is answered by the picture itself"
-    return (yield Decode(latent=answer, of=of))
-
-
-def box_at(image: Any, box: Box, size: tuple[int, int]) -> Any:
-    """The colours of a box at a size."""
-    return resized(box.of(image[:, :3]), *size)
+    begin = at_size(box.of(image[:, :3]), width, height)
+    asked = from_picture(of.input, begin, creativity).having(WIDTH, width).having(HEIGHT, height)
+    of = replace(of.with_input(asked.having(MASK_IMAGE, as_picture(mask))), told=told_as(of.model, of.input))
+    answer = yield Sample(of=of)
+    assert not isinstance(answer, Pixels), "a masked walk is answered by a latent"
+    made = yield Decode(latent=answer, of=of)
+    return resized(made, box.width, box.height)
 
 
 def from_picture(input: GenerationInput, image: Any, creativity: float) -> GenerationInput:
@@ -55,9 +54,13 @@ def from_picture(input: GenerationInput, image: Any, creativity: float) -> Gener
         MASK_BLUR,
         MASK_GROW,
         END_STEPS_EARLY,
-        VARIATION_SEED_STRENGTH,
     )
     return plain.having(INIT_IMAGE, as_picture(image)).having(INIT_IMAGE_CREATIVITY, creativity)
+
+
+def told_as(model: ModelFile, input: GenerationInput) -> tuple[int, int] | None:
+    """What a model is told of the size of a part, or of a picture on its way: SDXL hears of the whole result."""
+    return (input.get(WIDTH), input.get(HEIGHT)) if model.family == _TOLD_OF_THE_WHOLE else None
 
 
 def without_controls(input: GenerationInput) -> GenerationInput:

@@ -1,28 +1,25 @@
-"""Reference only: the picture in the making looks at the prompt's pictures while it looks at itself (swarm-t2i 9.10).
+"""Reference only: the picture in the making looks at the prompt's picture while it looks at itself (swarm-t2i 9.10).
 
 UNet models need nothing trained for it: their self-attention reads the references' keys and values beside their own.
 """
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, replace
 from typing import Any
-
-import numpy as np
-from PIL import Image, ImageOps
 
 from swarm.base.errors import BadInput
 from swarm.features.groups import IMAGE_PROMPTING_GROUP
 from swarm.features.prompt_images import PROMPT_IMAGES
+from swarm.features.variation import VARIATION_SEED_STRENGTH
 from swarm.jobs.stage import Conditioning, Stage, StageContext, stage
 from swarm.media.image import Picture
 from swarm.params.kinds import Boolean
 
 USE_REFERENCE_ONLY = Boolean(
     name="Use Reference Only",
-    description="Has the picture look at the prompt's pictures as it looks at itself. UNet models only; every picture "
-    "takes as much time again as it makes a step.",
+    description="Has the picture look at the first of the prompt's pictures as it looks at itself. UNet models only; "
+    "takes twice the time.",
     ignore_if="false",
     group=IMAGE_PROMPTING_GROUP,
     priority=10.0,
@@ -43,14 +40,23 @@ class LookedAt:
 
 def looked_at_in(told: Conditioning) -> LookedAt | None:
     """The pictures that a conditioning has the network look at."""
-    return next((value for name, value in told.extra.items() if name.startswith(_IN_EXTRA)), None)
+    found: LookedAt | None = told.extra.get(_IN_EXTRA)
+    return found
+
+
+@stage(Stage.START, order=5, when=USE_REFERENCE_ONLY)
+def draw_noise_behind_the_references(context: StageContext) -> None:
+    """The picture's noise is that of the seed which comes after the references' own, one for each."""
+    references = _references(context)
+    if references and context.input.get(VARIATION_SEED_STRENGTH) == 0:
+        context.noise = _noise(context.seed + len(references), context.noise.shape)
 
 
 @stage(Stage.ENCODE, order=82, when=USE_REFERENCE_ONLY)
 def look_at_prompt_images(context: StageContext) -> None:
-    """The prompt's pictures beside both prompts; in the first walk only."""
-    pictures = context.input.get(PROMPT_IMAGES)
-    if not context.input.get(USE_REFERENCE_ONLY) or not pictures or context.of.name != "base":
+    """The first of the prompt's pictures beside both prompts; in the first walk only."""
+    references = _references(context)
+    if not references:
         return
     if context.tools.architecture.adapter != _NETWORK:
         raise BadInput(
@@ -59,27 +65,23 @@ def look_at_prompt_images(context: StageContext) -> None:
         )
     known = context.memory.get(_IN_EXTRA)
     if known is None:
-        known = context.memory[_IN_EXTRA] = _looked_at(context, pictures)
-    # Only rows that look at as many pictures can share a call, which the name sees to.
-    extra = {f"{_IN_EXTRA} {len(pictures)}": known}
-    context.positive = [replace(one, extra={**one.extra, **extra}) for one in context.positive]
-    context.negative = [replace(one, extra={**one.extra, **extra}) for one in context.negative]
+        known = context.memory[_IN_EXTRA] = _looked_at(context, references[0])
+    context.positive = [replace(one, extra={**one.extra, _IN_EXTRA: known}) for one in context.positive]
+    context.negative = [replace(one, extra={**one.extra, _IN_EXTRA: known}) for one in context.negative]
 
 
-def _looked_at(context: StageContext, pictures: tuple[Picture, ...]) -> LookedAt:
+def _references(context: StageContext) -> tuple[Picture, ...]:
+    wanted = context.input.get(USE_REFERENCE_ONLY) and context.of.name == "base"
+    return context.input.get(PROMPT_IMAGES) if wanted else ()
+
+
+def _looked_at(context: StageContext, picture: Picture) -> LookedAt:
+    image = context.tools.image(picture, width=context.width, height=context.height)
+    latents = context.tools.encode_tensor(image)
+    return LookedAt(latents=latents, noise=_noise(context.seed, latents.shape))
+
+
+def _noise(seed: int, shape: Any) -> Any:
     import torch
 
-    size = context.width, context.height
-    latents = torch.cat([context.tools.encode_tensor(_cut(picture, size)) for picture in pictures])
-    # Noise of their own: with the walk's, every place would find itself in them while there is little else to see.
-    generator = torch.Generator("cpu").manual_seed((context.seed + 1) % 2**63)
-    return LookedAt(latents=latents, noise=torch.randn(latents.shape, generator=generator))
-
-
-def _cut(picture: Picture, size: tuple[int, int]) -> Any:
-    """A picture as (1, 3, H, W), 0 to 1, cut to the shape of `size` and scaled to it."""
-    import torch
-
-    with Image.open(io.BytesIO(picture.data)) as opened:
-        fitted = ImageOps.fit(opened.convert("RGB"), size, Image.Resampling.LANCZOS)
-    return torch.from_numpy(np.array(fitted, dtype=np.float32) / 255.0).permute(2, 0, 1)[None]
+    return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed % 2**64))

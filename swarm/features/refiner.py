@@ -11,16 +11,15 @@ from typing import Any
 from swarm.features.core import CFG_SCALE, NEGATIVE_PROMPT, PROMPT, STEPS
 from swarm.features.groups import REFINE_UPSCALE_GROUP, REFINER_PARAM_OVERRIDES_GROUP, SWARM_INTERNAL_GROUP
 from swarm.features.init_image import INIT_IMAGE, INIT_IMAGE_CREATIVITY
-from swarm.features.mask import MASK_IMAGE
+from swarm.features.mask import MASK_IMAGE, going_on
 from swarm.features.mask_images import as_pixels
 from swarm.features.object_params import OBJECT_CLEANUP, has_objects
-from swarm.features.redraw import without_controls
+from swarm.features.redraw import told_as, without_controls
 from swarm.features.resize import LATENT_METHODS, METHODS, scaled, scaled_latent
 from swarm.features.resolution import HEIGHT, WIDTH
 from swarm.features.sampling import END_STEPS_EARLY, SAMPLER, SCHEDULER
 from swarm.features.tiles import USUAL_TILE, sampled_in_tiles, tile_count
 from swarm.features.upscalers import PREFIX, UPSCALER, find_upscaler, upscaled_by_model, upscaler_options
-from swarm.features.variation import VARIATION_SEED_STRENGTH
 from swarm.jobs.acts import Asking, Decode, Encode, Making, Sample, act
 from swarm.jobs.job import ModelFile
 from swarm.jobs.needs import Files, Found, need
@@ -205,8 +204,8 @@ def method_of(input: GenerationInput) -> str:
 
 
 def refiner_steps(input: GenerationInput) -> int:
-    """How many steps the whole refine schedule has."""
-    return input.given_within(STEPS, Section.REFINER) or input.given(REFINER_STEPS) or input.get(STEPS)
+    """How many steps the whole refine schedule has: the stage's own number, then its section's."""
+    return input.given(REFINER_STEPS, section=Section.REFINER) or input.get(STEPS, section=Section.REFINER)
 
 
 def begins_at(steps: int, share: float) -> int:
@@ -215,11 +214,13 @@ def begins_at(steps: int, share: float) -> int:
 
 
 def hand_over(base: Pass) -> Pass:
-    """The base walk of a request whose refine stage takes over on the way."""
+    """The base walk of a request whose refine stage takes over on the way; one that ends early ends there instead."""
     share, steps = control(base.input), base.input.get(STEPS)
     if share is None or method_of(base.input) == "PostApply":
         return base
     noisy = method_of(base.input) == "StepSwapNoisy"
+    if not noisy and base.input.get(END_STEPS_EARLY) > 0:
+        return base
     return base.ending(begins_at(steps, share), leaves_noise=noisy)
 
 
@@ -255,7 +256,6 @@ def refine(making: Making) -> Asking:
         yield from _hand_out(making)
     of = refining_pass(making)
     factor, method = input.get(REFINER_UPSCALE), input.get(REFINER_UPSCALE_METHOD)
-    moves = of.model.latent_space != making.base.model.latent_space or input.has(REFINER_VAE)
     kind, _, name = method.partition("-")
     if factor != 1.0 and kind != "latent":
         image = yield from making.as_image()
@@ -268,21 +268,39 @@ def refine(making: Making) -> Asking:
             return
     elif share <= 0 and factor == 1.0:
         return
-    if making.image is not None or moves:
+    if making.image is not None or has_to_move(making):
         image = yield from making.as_image()
         latent = yield Encode(image=image, of=of)
     else:
-        latent = making.latent
+        latent, of = making.latent, _masked_as(making.base, of)
     if factor != 1.0 and kind == "latent":
-        cells = latent.shape[-1] * of.input.get(WIDTH) / making.base.input.get(WIDTH)
-        rows = latent.shape[-2] * of.input.get(HEIGHT) / making.base.input.get(HEIGHT)
-        latent = scaled_latent(latent, name, round(cells), round(rows))
+        latent, of = _larger(latent, name, factor, of, making)
     if input.get(REFINER_DO_TILING):
-        answer = yield from sampled_in_tiles(of.with_input(without_controls(of.input)), latent)
+        plain = without_controls(of.input).without(MASK_IMAGE)
+        answer = yield from sampled_in_tiles(of.with_input(plain), latent)
     else:
         answer = yield Sample(of=of.starting(latent))
     assert not isinstance(answer, Pixels), "a refining walk has no init image to answer with"
     making.base, making.latent, making.image = of, answer, None
+
+
+def has_to_move(making: Making) -> bool:
+    """Whether the refine stage understands other latents than the base walk's."""
+    model = making.job.files.get(REFINER_MODEL.id) or making.base.model
+    return model.latent_space != making.base.model.latent_space or making.job.input.has(REFINER_VAE)
+
+
+def _masked_as(base: Pass, of: Pass) -> Pass:
+    """The walk, keeping what the base walk has kept: a latent goes with its mask as long as it is none of pixels."""
+    return of if base.input.given(INIT_IMAGE) is None else of.with_input(going_on(of.input, base.input))
+
+
+def _larger(latent: Any, method: str, factor: float, of: Pass, making: Making) -> tuple[Any, Pass]:
+    """An enlarged latent, and the walk at its size: that is rounded to whole cells."""
+    cells, rows = (round(side * factor) for side in (latent.shape[-1], latent.shape[-2]))
+    pixels = making.job.input.get(WIDTH) // latent.shape[-1]
+    input = of.input.having(WIDTH, cells * pixels).having(HEIGHT, rows * pixels)
+    return scaled_latent(latent, method, cells, rows, of.model.family), of.with_input(input)
 
 
 def _hand_out(making: Making) -> Asking:
@@ -299,7 +317,7 @@ def refining_pass(making: Making) -> Pass:
     job, base = making.job, making.base
     input = job.input
     steps, share = refiner_steps(input), input.get(REFINER_CONTROL)
-    size = upscaled(base.input.get(WIDTH), input), upscaled(base.input.get(HEIGHT), input)
+    size = upscaled(input.get(WIDTH), input), upscaled(input.get(HEIGHT), input)
     vae = job.files.get(REFINER_VAE.id)
     model = job.files.get(REFINER_MODEL.id) or base.model
     parts = dict(base.parts) if model.latent_space == base.model.latent_space else {}
@@ -312,29 +330,29 @@ def refining_pass(making: Making) -> Pass:
         loras=tuple(use for use in job.loras if use.section in SECTIONS),
         parts=parts | ({"vae": vae} if vae else {}),
         files=job.files,
+        variation_seed=base.variation_seed,
         first_step=begins_at(steps, share),
         # A base walk of no steps at all has left no noise to go on from.
         adds_noise=method_of(input) != "StepSwapNoisy" or begins_at(input.get(STEPS), share) == 0,
+        told=told_as(model, input),
         name="refiner",
     )
 
 
 def refiner_input(input: GenerationInput, steps: int, width: int, height: int) -> GenerationInput:
-    """The request as the refine stage reads it: its own section first, then its own parameters, then the base's."""
+    """The request as the refine stage reads it: its section's words before the base's; of steps and guidance its own
+    parameters before both, of samplers and schedules its section's before its own."""
     section = Section.REFINER
-    asked = input.within(section).without(
-        INIT_IMAGE, INIT_IMAGE_CREATIVITY, MASK_IMAGE, END_STEPS_EARLY, VARIATION_SEED_STRENGTH
-    )
-    if input.given_within(CFG_SCALE, section) is None:
-        scale = input.given(REFINER_CFG_SCALE)
-        asked = asked.having(CFG_SCALE, input.get(CFG_SCALE) if scale is None else scale)
+    asked = input.within(section).without(INIT_IMAGE, INIT_IMAGE_CREATIVITY, MASK_IMAGE, END_STEPS_EARLY)
+    scale = input.given(REFINER_CFG_SCALE, section=section)
+    asked = asked.having(CFG_SCALE, input.get(CFG_SCALE, section=section) if scale is None else scale)
     if input.given_within(SAMPLER, section) is None and (sampler := input.given(REFINER_SAMPLER)):
         asked = asked.having(SAMPLER, sampler)
     if input.given_within(SCHEDULER, section) is None and (schedule := input.given(REFINER_SCHEDULER)):
         asked = asked.having(SCHEDULER, schedule)
     asked = asked.having(STEPS, steps).having(WIDTH, width).having(HEIGHT, height)
-    asked = asked.having(PROMPT, split_sections(input.get(PROMPT)).for_refiner())
-    return asked.having(NEGATIVE_PROMPT, split_sections(input.get(NEGATIVE_PROMPT)).for_refiner())
+    asked = asked.having(PROMPT, split_sections(input.get(PROMPT)).refining())
+    return asked.having(NEGATIVE_PROMPT, split_sections(input.get(NEGATIVE_PROMPT)).refining())
 
 
 def upscaled(side: int, input: GenerationInput) -> int:

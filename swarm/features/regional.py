@@ -50,8 +50,9 @@ def _mixed(context: StageContext, whole: Conditioning, parts: PromptParts) -> li
     masks = region_masks(parts.regions)
     background = (1.0 - sum(masks[1:], masks[0])).clamp(0, 1)
     outside = whole
-    if parts.background:
-        outside = context.tools.encode_text(parts.background, _loras(context, parts.background_cid))
+    if parts.background or parts.base:
+        # What `<base>` adds is for the whole picture only.
+        outside = context.tools.encode_text(parts.for_background(), _loras(context, parts.background_cid))
     told = [replace(whole, weight=_sized(background * 0 + factor, size))]
     told.append(replace(outside, weight=_sized(background * (1.0 - factor), size)))
     for region, mask in zip(parts.regions, masks, strict=True):

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
+import swarm.architectures.families
+from swarm.architectures.architecture import Architecture, LatentFormat
+from swarm.architectures.detect import find_class
+from swarm.base.registry import collect
 from swarm.features.mask_images import resized
 
 METHODS = {
@@ -15,19 +20,31 @@ METHODS = {
 }
 LATENT_METHODS = {"bislerp": "Bislerp", **{id: name for id, name in METHODS.items() if id != "lanczos"}}
 
+_PARALLEL = 1e-5
+"""How far from 1 the cosine of vectors is that point the same way."""
+
 
 def scaled(image: Any, method: str, width: int, height: int) -> Any:
-    """An image (1, C, H, W), 0 to 1, at width × height. `method`: a key of METHODS."""
+    """An image (1, C, H, W), 0 to 1, at width × height. `method`: a key of METHODS. Cubic edges may overshoot."""
     if method == "lanczos":
         return resized(image, width, height)
-    return interpolated(image, method, width, height).clamp(0, 1)
+    return interpolated(image, method, width, height)
 
 
-def scaled_latent(latent: Any, method: str, width: int, height: int) -> Any:
-    """A latent (1, C, h, w) at width × height cells. `method`: a key of LATENT_METHODS."""
+def scaled_latent(latent: Any, method: str, width: int, height: int, family: str | None = None) -> Any:
+    """A latent (1, C, h, w) at width × height cells. `method`: a key of LATENT_METHODS. `family`: the architecture's id
+    of the model whose scale it has; vectors turn about the middle of its VAE's own scale."""
     if method == "bislerp":
-        return bislerp(latent, width, height)
+        known = _latent_format(family or "")
+        middle = known.shift * known.scale if known else 0.0
+        return bislerp(latent + middle, width, height) - middle
     return interpolated(latent, method, width, height)
+
+
+@cache
+def _latent_format(family: str) -> LatentFormat | None:
+    found = find_class(family, collect(swarm.architectures.families, Architecture))
+    return found.latent if found else None
 
 
 def interpolated(values: Any, method: str, width: int, height: int) -> Any:
@@ -48,28 +65,32 @@ def bislerp(latent: Any, width: int, height: int) -> Any:
 
 
 def _along(latent: Any, size: int) -> Any:
-    """A latent (1, C, h, w) with `size` columns."""
-    import torch
+    """A latent (1, C, h, w) with `size` columns.
 
-    have = latent.shape[-1]
-    places = ((torch.arange(size, device=latent.device) + 0.5) * have / size - 0.5).clamp(0, have - 1)
-    left = places.floor().long()
-    right = (left + 1).clamp(max=have - 1)
-    share = (places - left).to(latent.dtype)
-    return _slerp(latent[..., left], latent[..., right], share)
+    Where a place falls on a column but for its last bits, the column after it may be taken for its neighbour: so do the
+    pictures that this is compared with.
+    """
+    import torch
+    from torch.nn.functional import interpolate
+
+    columns = torch.arange(latent.shape[-1], dtype=torch.float32, device=latent.device).view(1, 1, 1, -1)
+    after = (columns + 1).clamp(max=latent.shape[-1] - 1)
+    places, following = (interpolate(each, size=(1, size), mode="bilinear").view(-1) for each in (columns, after))
+    share = (places - places.floor()).to(latent.dtype)
+    return _slerp(latent[..., places.long()], latent[..., following.long()], share)
 
 
 def _slerp(one: Any, other: Any, share: Any) -> Any:
-    """Between vectors along dimension 1; straight where they point the same way, or one of them nowhere."""
+    """Between vectors along dimension 1: the first where they point the same way, straight where the opposite way."""
     import torch
 
     lengths = one.norm(dim=1, keepdim=True), other.norm(dim=1, keepdim=True)
-    directions = [vector / length.clamp(min=1e-12) for vector, length in zip((one, other), lengths, strict=True)]
-    cosine = (directions[0] * directions[1]).sum(dim=1, keepdim=True).clamp(-1, 1)
-    angle = torch.acos(cosine)
+    directions = [vector / length.clamp(min=1e-30) for vector, length in zip((one, other), lengths, strict=True)]
+    cosine = (directions[0] * directions[1]).sum(dim=1, keepdim=True)
+    angle = torch.acos(cosine.clamp(-1, 1))
     sine = torch.sin(angle)
-    straight = (sine.abs() < 1e-4) | (lengths[0] == 0) | (lengths[1] == 0)
-    safe = torch.where(straight, torch.ones_like(sine), sine)
+    safe = torch.where(sine == 0, torch.ones_like(sine), sine)
     turned = torch.sin((1 - share) * angle) / safe * directions[0] + torch.sin(share * angle) / safe * directions[1]
     turned = turned * (lengths[0] * (1 - share) + lengths[1] * share)
-    return torch.where(straight, one * (1 - share) + other * share, turned)
+    turned = torch.where(cosine > 1 - _PARALLEL, one, turned)
+    return torch.where(cosine < _PARALLEL - 1, one * (1 - share) + other * share, turned)

@@ -118,7 +118,7 @@ def resolved_size(input: GenerationInput, precision: int = 16) -> tuple[int, int
     multiplier = input.given(ALT_RESOLUTION_HEIGHT_MULTIPLIER)
     chosen_width, chosen_height = shaped or (input.get(WIDTH), input.get(HEIGHT))
     if multiplier is not None and width_given is not None:
-        chosen_height = min(max(int(multiplier * chosen_width), _MIN_SIDE), _MAX_SIDE)
+        chosen_height = min(max(int(multiplier * width_given), _MIN_SIDE), _MAX_SIDE)
     return chosen_width, chosen_height
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import cos, pi, sqrt
+from typing import Any
 
 from swarm.base.errors import BadInput
 from swarm.features.clip_vision import image_encoder
@@ -40,6 +42,9 @@ ENCODER_FILE = "revision_eyes"
 """In `Job.files`."""
 _ENCODERS = ("clip_vision_g", "CLIP-ViT-bigG-14-laion2B-39B-b160k")
 _FAMILY = "stable-diffusion-xl-v1"
+_KEPT = (cos((0.001 + 0.008) / 1.008 * pi / 2) / cos(0.008 / 1.008 * pi / 2)) ** 2
+"""What is left of a summary (its share of the variance) at the lowest level of the noise it was trained with."""
+_SEED_OFFSET = -10
 
 
 @need(when=REVISION_STRENGTH)
@@ -71,13 +76,23 @@ def see_prompt_images(context: StageContext) -> None:
         raise BadInput(f"ReVision needs the image encoder '{_ENCODERS[0]}.safetensors' in the folder 'clip_vision'.")
     if ENCODER_FILE not in context.memory:
         context.memory[ENCODER_FILE] = context.tools.image_summary(file, pictures)
-    summary = context.memory[ENCODER_FILE] * strength
+    summary = (context.memory[ENCODER_FILE] * sqrt(_KEPT) + _noise(context, len(pictures))) * strength
     silent = input.get(REVISION_ZERO_PROMPT)
     positive, negative = (not split_sections(text).for_base().strip() or silent for text in context.texts)
     context.positive = [
         replace(_heard(one, silent=positive), pooled=_fitting(one, summary)) for one in context.positive
     ]
     context.negative = [_heard(one, silent=negative) for one in context.negative]
+
+
+def _noise(context: StageContext, count: int) -> Any:
+    """The noise that the first of the summary's thousand noise levels has, once for each picture."""
+    import torch
+
+    summary = context.memory[ENCODER_FILE]
+    generator = torch.Generator("cpu").manual_seed(context.seed + _SEED_OFFSET)
+    drawn = torch.randn(summary.shape, generator=generator).to(summary)
+    return drawn * (count * sqrt(1.0 - _KEPT))
 
 
 def _heard(told: Conditioning, *, silent: bool) -> Conditioning:

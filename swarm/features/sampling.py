@@ -54,7 +54,8 @@ SAMPLER_SIGMA_MAX = Decimal(
 )
 SAMPLER_RHO = Decimal(
     name="Sampler Rho",
-    description="How strongly the Karras schedule crowds its steps at low noise.",
+    description="How strongly the Karras schedule crowds its steps at low noise. Acts together with Sampler Sigma Min "
+    "and Max.",
     default=7.0,
     min=0,
     max=1000,
@@ -80,7 +81,10 @@ END_STEPS_EARLY = Decimal(
 
 @stage(Stage.START, order=10, when=END_STEPS_EARLY)
 def end_early(context: StageContext) -> None:
-    """Keep the first int(steps * (1 - e)) steps; the last of them goes straight to the end (swarm-t2i 9.4)."""
+    """Keep the first int(steps * (1 - e)) steps; the last of them goes straight to the end (swarm-t2i 9.4).
+
+    Where none is left, the picture is what the walk would have begun with, without noise.
+    """
     kept = int(context.steps * (1.0 - context.input.get(END_STEPS_EARLY)))
-    if 0 < kept < len(context.sigmas) - 1:
+    if kept < len(context.sigmas) - 1:
         context.sigmas = [*context.sigmas[:kept], 0.0]

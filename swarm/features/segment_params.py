@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from swarm.base.errors import BadInput
 from swarm.features.groups import SEGMENT_PARAM_OVERRIDES_GROUP, SEGMENT_REFINING_GROUP
+from swarm.params.input import GenerationInput
 from swarm.params.kinds import Boolean, Decimal, Dropdown, Integer, Model, Text, fixed
 
 _PARAMS: dict[str, Any] = {"group": SEGMENT_REFINING_GROUP}
@@ -117,3 +120,18 @@ SEGMENT_CFG_SCALE = Decimal(
     view_type="slider",
     **_OVERRIDES,
 )
+
+_SIDES = 64, 8192
+"""The least and the most pixels of a side that areas are drawn at."""
+
+
+def target_resolution(input: GenerationInput) -> tuple[int, int] | None:
+    """The size that the request wants areas drawn at. Raises BadInput for anything but `WIDTHxHEIGHT`."""
+    text = input.given(SEGMENT_TARGET_RESOLUTION)
+    if not text:
+        return None
+    found = re.fullmatch(r"\s*(\d{1,5})\s*[xX]\s*(\d{1,5})\s*", text)
+    low, high = _SIDES
+    if found is None or not all(low <= int(side) <= high for side in found.groups()):
+        raise BadInput(f"Segment Target Resolution is '{text}': give width and height, such as 1024x1024.")
+    return int(found[1]), int(found[2])

@@ -3,15 +3,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator
 from typing import Any
 
-from swarm.base.errors import BadInput
 from swarm.features.core import CFG_SCALE, NEGATIVE_PROMPT, PROMPT, STEPS
 from swarm.features.found_areas import files_for, found_area
-from swarm.features.inpaint import MASK_COMPOSITE_UNTHRESHOLDED
-from swarm.features.mask_images import Box, as_pixels, blurred, bounds, composite_mask, grown, pasted, working_size
+from swarm.features.inpaint import COLOR_CORRECTION, MASK_COMPOSITE_UNTHRESHOLDED
+from swarm.features.mask_images import (
+    SMALLEST_MARK,
+    as_pixels,
+    blurred,
+    bounds,
+    dilated,
+    pasted,
+    spread,
+    working_size,
+)
 from swarm.features.redraw import redrawn
 from swarm.features.refiner import (
     OUTPUT_INTERMEDIATE_IMAGES,
@@ -30,8 +37,8 @@ from swarm.features.segment_params import (
     SEGMENT_MODEL,
     SEGMENT_SORT_ORDER,
     SEGMENT_STEPS,
-    SEGMENT_TARGET_RESOLUTION,
     SEGMENT_THRESHOLD_MAX,
+    target_resolution,
 )
 from swarm.jobs.acts import Ask, Asking, Making, Work, WorkTools, act
 from swarm.jobs.job import ModelFile
@@ -44,8 +51,6 @@ SEED_OFFSET = 2
 CLEAR_BLUR = 10
 CLEAR_FROM, CLEAR_TO = 0.2, 0.6
 """What of a cleared area's mask begins to be transparent, and what is so altogether."""
-_LOWEST = 0.01
-_MARGIN_SIDES = 64, 8192
 
 
 def _parts(input: GenerationInput) -> PromptParts:
@@ -113,6 +118,7 @@ def _draw_segments(making: Making) -> Asking:
         mask = _marked(mask, input, inverted=segment.is_inverted)
         if input.get(SAVE_SEGMENT_MASK):
             making.extras.append(as_pixels(mask))
+        mask = spread(mask, SMALLEST_MARK, input.get(SEGMENT_THRESHOLD_MAX))
         if segment.creativity > 0 and float(mask.amax()) > 0:
             image = yield from _drawn_anew(making, image, mask, segment, number)
     making.image = image
@@ -128,28 +134,21 @@ def _found(making: Making, image: Any, segment: Segment) -> Generator[Ask, Any, 
 
 
 def _marked(mask: Any, input: GenerationInput, *, inverted: bool) -> Any:
-    """A found area as it is to be drawn: turned round, softened, widened, its certainties spread out."""
+    """A found area as it is to be drawn: turned round, softened, widened."""
     mask = 1.0 - mask if inverted else mask
-    mask = grown(blurred(mask, input.get(SEGMENT_MASK_BLUR)), input.get(SEGMENT_MASK_GROW))
-    return spread(mask, _LOWEST, input.get(SEGMENT_THRESHOLD_MAX))
-
-
-def spread(mask: Any, low: float, high: float) -> Any:
-    """What lies between two certainties, from 0 to 1."""
-    return ((mask - low) / max(high - low, 1e-6)).clamp(0, 1)
+    return dilated(blurred(mask, input.get(SEGMENT_MASK_BLUR)), input.get(SEGMENT_MASK_GROW))
 
 
 def _drawn_anew(making: Making, image: Any, mask: Any, segment: Segment, number: int) -> Generator[Ask, Any, Any]:
     input = making.job.input
     target = target_resolution(input)
-    box = bounds(mask, input.get(SEGMENT_MASK_OVERSIZE))
-    if target is not None:
-        box = shaped(box, target[0] / target[1], image.shape[-1], image.shape[-2])
+    box = bounds(mask, input.get(SEGMENT_MASK_OVERSIZE), target and target[0] / target[1])
     of = segment_pass(making, segment, number)
     wanted = target or (of.model.width or image.shape[-1], of.model.height or image.shape[-2])
-    made = yield from redrawn(of, image, mask, box, working_size(box, *wanted), segment.creativity)
-    soft = input.get(MASK_COMPOSITE_UNTHRESHOLDED)
-    return pasted(image, made, box, composite_mask(mask, soft=soft))
+    marked = box.of(mask)
+    made = yield from redrawn(of, image, marked, box, working_size(box, *wanted), segment.creativity)
+    soft, correction = input.get(MASK_COMPOSITE_UNTHRESHOLDED), input.get(COLOR_CORRECTION)
+    return pasted(image, made, box, marked, soft=soft, correction=correction)
 
 
 def segment_pass(making: Making, segment: Segment, number: int) -> Pass:
@@ -166,6 +165,7 @@ def segment_pass(making: Making, segment: Segment, number: int) -> Pass:
         loras=tuple(use for use in job.loras if use.section in (Section.EVERYWHERE, Section.GLOBAL, segment.cid)),
         parts=parts,
         files=job.files,
+        variation_seed=before.variation_seed,
         name="segment",
     )
 
@@ -179,27 +179,6 @@ def segment_input(input: GenerationInput, segment: Segment) -> GenerationInput:
     asked = asked if cfg is None else asked.having(CFG_SCALE, cfg)
     negative = split_sections(input.get(NEGATIVE_PROMPT)).against(segment)
     return asked.having(PROMPT, _parts(input).for_segment(segment)).having(NEGATIVE_PROMPT, negative)
-
-
-def target_resolution(input: GenerationInput) -> tuple[int, int] | None:
-    """The size that the request wants areas drawn at. Raises BadInput for anything but `WIDTHxHEIGHT`."""
-    text = input.given(SEGMENT_TARGET_RESOLUTION)
-    if not text:
-        return None
-    found = re.fullmatch(r"\s*(\d{1,5})\s*[xX]\s*(\d{1,5})\s*", text)
-    low, high = _MARGIN_SIDES
-    if found is None or not all(low <= int(side) <= high for side in found.groups()):
-        raise BadInput(f"Segment Target Resolution is '{text}': give width and height, such as 1024x1024.")
-    return int(found[1]), int(found[2])
-
-
-def shaped(box: Box, aspect: float, width: int, height: int) -> Box:
-    """A box grown to a shape, as far as the picture lets it."""
-    wide = min(width, max(box.width, round(box.height * aspect)))
-    high = min(height, max(box.height, round(box.width / aspect)))
-    left = min(max(0, box.x - (wide - box.width) // 2), width - wide)
-    top = min(max(0, box.y - (high - box.height) // 2), height - high)
-    return Box(left, top, wide, high)
 
 
 @act(order=35, when=PROMPT)

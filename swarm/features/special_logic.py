@@ -35,6 +35,11 @@ def with_locked_seeds(input: GenerationInput, rng: random.Random) -> GenerationI
     return input
 
 
+def with_wildcard_seed(input: GenerationInput, rng: random.Random) -> GenerationInput:
+    """The seed of the prompt's random choices settled and written down, so that metadata says it."""
+    return input.having(WILDCARD_SEED, wildcard_seed(input, rng))
+
+
 def wildcard_seed(input: GenerationInput, rng: random.Random) -> int:
     """The seed of the prompt's random choices, 0 to 2^31-1 (swarm-t2i 5.3).
 

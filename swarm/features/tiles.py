@@ -60,7 +60,8 @@ def _feather(high: int, wide: int, width: int, above: bool, before: bool) -> Any
     import torch
 
     share = torch.ones(1, 1, high, wide)
-    ramp = (torch.arange(min(width, high, wide)) + 1) / (min(width, high, wide) + 1)
+    width = min(width, high, wide)
+    ramp = (torch.arange(width) + 1) / max(1, width)
     if above:
         share[..., : len(ramp), :] *= ramp[:, None]
     if before:

@@ -1,6 +1,7 @@
-"""Compiling the denoiser's blocks (swarm-t2i 9.4): slower once, faster ever after.
+"""Compiling the denoiser's blocks (swarm-t2i 9.4), while nobody waits for a picture: faster ever after.
 
-Only the blocks a network repeats are compiled, so that one compilation serves all of them.
+Only the blocks a network repeats are compiled, so that one compilation serves all of them. When that happens is the
+engine's business (engine/compiling.py).
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from swarm.params.kinds import Dropdown, fixed
 
 TORCH_COMPILE = Dropdown(
     name="Torch Compile",
-    description="Compiles the model for this device. The first picture of a size takes up to minutes longer, those "
-    "after it are made faster. Where nothing can be compiled, the model runs as it is.",
+    description="Compiles the model for this device while nobody waits for a picture. The first pictures of a size "
+    "are made as they are without it, later ones faster. Where nothing can be compiled, the model runs as it is.",
     default="Disabled",
     values=fixed("Disabled", "inductor", "cudagraphs"),
     ignore_if="Disabled",
@@ -30,23 +31,7 @@ def _key(of: Pass) -> Hashable:
 
 
 def _apply(modules: Patched, backend: str) -> Callable[[], None]:
-    import torch
-
-    # Without a compiler on the machine the blocks run uncompiled, with a line in the log.
-    torch._dynamo.config.suppress_errors = True
-    blocks = list(repeated_blocks(modules.denoiser))
-    for block in blocks:
-        made = block.__dict__.setdefault("_compiled_for", {})
-        if backend not in made:
-            block.compile(backend=backend)
-            made[backend] = block._compiled_call_impl
-        block._compiled_call_impl = made[backend]
-
-    def undo() -> None:
-        for block in blocks:
-            block._compiled_call_impl = None
-
-    return undo
+    return modules.compiled(list(repeated_blocks(modules.denoiser)), backend)
 
 
 def repeated_blocks(network: Any) -> Iterator[Any]:

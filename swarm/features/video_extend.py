@@ -155,7 +155,7 @@ def _input(input: GenerationInput, extension: Extend) -> GenerationInput:
         asked = asked.having(VIDEO_SWAP_PERCENT, input.get(VIDEO_EXTEND_SWAP_PERCENT))
     prompt = split_sections(input.get(PROMPT)).for_extend(extension)
     asked = asked.having(PROMPT, prompt).having(TEXT_VIDEO_FRAMES, extension.frames)
-    asked = asked.having(NEGATIVE_PROMPT, split_sections(input.get(NEGATIVE_PROMPT)).global_prompt)
+    asked = asked.having(NEGATIVE_PROMPT, split_sections(input.get(NEGATIVE_PROMPT)).global_prompt.strip())
     return asked.having(STEPS, _steps(input, extension)).having(CFG_SCALE, _cfg(input, extension))
 
 

@@ -1,11 +1,14 @@
-"""The VAE that a user's settings name for a model's family, where the request leaves the choice to them (9.4)."""
+"""The VAE that a user's settings name for a model's family, where the request leaves the choice to them (9.4), and for
+models that come without one."""
 
 from __future__ import annotations
 
+from swarm.architectures.companions import VAES
 from swarm.base.errors import BadInput
 from swarm.catalog.catalog import Catalog
 from swarm.catalog.model import ModelEntry
-from swarm.features.vae import wants_default_vae
+from swarm.features.vae import VAE, wants_default_vae
+from swarm.generation.files import CatalogFiles
 from swarm.params.input import GenerationInput
 from swarm.settings.user import VaeSettings
 
@@ -16,11 +19,11 @@ def default_vae(
     input: GenerationInput, model: ModelEntry, settings: VaeSettings, catalog: Catalog
 ) -> ModelEntry | None:
     """The VAE for `model`; None for the one in it. Raises BadInput when the one that is set is gone."""
-    if not wants_default_vae(input) or model.architecture is None:
+    if model.architecture is None or (input.has(VAE) and not wants_default_vae(input)):
         return None
     family = model.architecture.compat
     name = _by_family(settings).get(family.vae_family or family.id, "None")
-    if name in _BUILT_IN:
+    if name in _BUILT_IN or not (wants_default_vae(input) or _lacks_one(model, catalog)):
         return None
     entry = catalog.find("VAE", name)
     if entry is None:
@@ -29,6 +32,15 @@ def default_vae(
             "Choose another in the user settings, or None."
         )
     return entry
+
+
+def _lacks_one(model: ModelEntry, catalog: Catalog) -> bool:
+    """Whether the model is a file of a denoiser alone."""
+    family = model.architecture.compat if model.architecture is not None else None
+    companion = VAES.get((family.vae_family or family.id) if family is not None else "")
+    if companion is None or model.is_folder or model.is_remote:
+        return False
+    return not CatalogFiles(catalog).holds(catalog.model_file(model), *companion.inside)
 
 
 def _by_family(settings: VaeSettings) -> dict[str, str]:

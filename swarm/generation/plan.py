@@ -64,9 +64,12 @@ def plans(
 
 
 def batch_seeds(input: GenerationInput, batch: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """(seeds, variation seeds) of the pictures of one task: with a variation asked, only the variation seed moves."""
+    """(seeds, variation seeds) of the pictures of one task: with a variation asked, only the variation seed moves.
+
+    A variation without a seed of its own is that of seed 0.
+    """
     seed = input.get(SEED)
-    variation = input.given(VARIATION_SEED)
-    if variation is not None and input.get(VARIATION_SEED_STRENGTH) > 0:
+    variation = input.given(VARIATION_SEED) or 0
+    if input.get(VARIATION_SEED_STRENGTH) > 0:
         return (seed,) * batch, tuple(variation + k for k in range(batch))
     return tuple(seed + k for k in range(batch)), ()

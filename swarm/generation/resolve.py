@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from random import Random
 from typing import TypeAlias
 
 from swarm.accounts.user import User
@@ -16,7 +17,7 @@ from swarm.features.core import MODEL, NEGATIVE_PROMPT, PROMPT, SEED
 from swarm.features.lora import LORA_TENC_WEIGHTS, LORA_WEIGHTS, LORAS, lora_sections, with_lora
 from swarm.features.output import NO_PREVIEWS
 from swarm.features.resolution import HEIGHT, WIDTH, resolved_size
-from swarm.features.special_logic import special_logic, wildcard_seed
+from swarm.features.special_logic import special_logic, with_wildcard_seed
 from swarm.features.swarm import PICK_BY_INDEX, WILDCARD_SEED, WILDCARD_SEED_BEHAVIOR
 from swarm.features.vae import VAE
 from swarm.generation.budget import check_size
@@ -29,11 +30,12 @@ from swarm.jobs.job import Job, LoraUse, ModelFile
 from swarm.params.input import GenerationInput
 from swarm.params.kinds import Text
 from swarm.params.matching import best_model, without_suffix
+from swarm.params.numbers import number_text
 from swarm.params.registry import ParamRegistry
 from swarm.params.request import apply
 from swarm.prompt.expand import ExpandedPrompt, expand, tag_table
 from swarm.prompt.sections import split_sections
-from swarm.prompt.tag import TagContext, Wildcards
+from swarm.prompt.tag import Draws, TagContext, Wildcards
 
 EMBEDDING = "embedding:"
 """What the names of textual inversion files begin with in `Job.files`."""
@@ -56,9 +58,10 @@ def resolve(plan: Plan, user: User, spine: Spine) -> Resolved:
     for prompt in (PROMPT, NEGATIVE_PROMPT):
         split_sections(asked.get(prompt))
     check_size(asked, spine.settings().performance)
-    width, height = resolved_size(asked)
+    model = _model(asked, spine.catalog)
+    precision = model.architecture.compat.resolution_precision if model.architecture is not None else 16
+    width, height = resolved_size(asked, precision)
     input = asked.having(WIDTH, width).having(HEIGHT, height)
-    model = _model(input, spine.catalog)
     if embeddings:
         extra = _with_deaf_ears(extra, model, spine.catalog)
     loras, lora_entries = _loras(input, spine.catalog)
@@ -117,15 +120,15 @@ def _expanded(input: GenerationInput, user: User, spine: Spine) -> tuple[Generat
         presets=spine.presets(user.id),
         expanding=PROMPT,
         catalog=spine.catalog,
+        random=spine.random,
     )
     context = TagContext(
         tags=tag_table(spine.tags),
-        seed=wildcard_seed(input, spine.random),
+        draws=request.draws,
         wildcards=_PermittedWildcards(spine.wildcards, user),
         known_loras=_KnownModels(spine.catalog, "LoRA", user),
         known_embeddings=_KnownModels(spine.catalog, "Embedding", user),
         parameters=request,
-        picks_by_index=input.get(WILDCARD_SEED_BEHAVIOR) == PICK_BY_INDEX,
     )
     prompt = expand(input.get(PROMPT), context)
     request.expanding = NEGATIVE_PROMPT
@@ -133,8 +136,6 @@ def _expanded(input: GenerationInput, user: User, spine: Spine) -> tuple[Generat
     changed = request.input.having(PROMPT, prompt.text)
     if changed.has(NEGATIVE_PROMPT):
         changed = changed.having(NEGATIVE_PROMPT, negative.text)
-    if context.drew or changed.has(WILDCARD_SEED):
-        changed = changed.having(WILDCARD_SEED, context.seed)
     # Once more, for tags may have set seeds, sizes and LoRA lists.
     settled = special_logic(_with_tag_loras(changed, context, user), rng=spine.random)
     entries = {name: spine.catalog.find("Embedding", name) for name in context.used_embeddings}
@@ -144,10 +145,6 @@ def _expanded(input: GenerationInput, user: User, spine: Spine) -> tuple[Generat
 
 def _notes(prompt: ExpandedPrompt, negative: ExpandedPrompt, context: TagContext) -> dict[str, Json]:
     notes: dict[str, Json] = {}
-    if prompt.original != prompt.text:
-        notes["original_prompt"] = prompt.original
-    if negative.original != negative.text:
-        notes["original_negativeprompt"] = negative.original
     if context.used_wildcards:
         notes["used_wildcards"] = list(context.used_wildcards)
     if context.used_embeddings:
@@ -156,6 +153,10 @@ def _notes(prompt: ExpandedPrompt, negative: ExpandedPrompt, context: TagContext
         notes["prompted_loras"] = [tag.name for tag in context.loras]
     if context.warnings:
         notes["parser_warnings"] = list(context.warnings)
+    if prompt.original != prompt.text:
+        notes["original_prompt"] = prompt.original
+    if negative.original != negative.text:
+        notes["original_negativeprompt"] = negative.original
     return notes
 
 
@@ -176,8 +177,8 @@ def _with_tag_loras(input: GenerationInput, context: TagContext, user: User) -> 
         if not stacks and without_suffix(tag.name) in [without_suffix(name) for name in input.get(LORAS)]:
             context.warn(f"LoRA '{tag.name}' is already applied and will not be added again.")
             continue
-        text_weight = None if tag.text_weight is None else f"{tag.text_weight:g}"
-        input = with_lora(input, tag.name, f"{tag.weight:g}", text_weight, section=tag.section)
+        text_weight = None if tag.text_weight is None else number_text(tag.text_weight)
+        input = with_lora(input, tag.name, number_text(tag.weight), text_weight, section=tag.section)
     return input
 
 
@@ -265,6 +266,13 @@ class _Request:
     presets: Mapping[str, Mapping[str, str]]
     expanding: Text
     catalog: Catalog
+    random: Random
+
+    def draws(self) -> Draws:
+        """What decides random choices from now on; it is written into the request."""
+        self.input = with_wildcard_seed(self.input, self.random)
+        by_index = self.input.get(WILDCARD_SEED_BEHAVIOR) == PICK_BY_INDEX
+        return Draws(self.input.get(WILDCARD_SEED), by_index)
 
     def text(self, name: str, section: int) -> str | None:
         param = self.params.find(name)

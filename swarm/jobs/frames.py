@@ -119,10 +119,15 @@ class Freed:
 
 @dataclass(frozen=True, kw_only=True)
 class Pong:
-    """Engine to server: I am here. `beats`: rounds of the main loop so far; standing still while busy means a hang."""
+    """Engine to server: I am here. `beats`: rounds of the main loop so far; standing still while busy means a hang.
+
+    `compiled`, `to_compile`: blocks of the loaded models that are compiled, or are to be, for each kind of call.
+    """
 
     number: int
     beats: int = 0
+    compiled: int = 0
+    to_compile: int = 0
 
 
 Request: TypeAlias = Run | Cancel | Load | Free | Ping
@@ -149,6 +154,7 @@ def _file_body(file: ModelFile) -> Body:
         "stamp": file.stamp,
         "size": [file.width, file.height],
         "latent_space": file.latent_space,
+        "prediction": file.prediction,
         "companions": {slot: _file_body(part) for slot, part in file.companions},
     }
 
@@ -163,6 +169,7 @@ def _file(body: Body) -> ModelFile:
         width=width,
         height=height,
         latent_space=body["latent_space"],
+        prediction=body["prediction"],
         companions=tuple((slot, _file(part)) for slot, part in body["companions"].items()),
     )
 
@@ -299,8 +306,9 @@ def _body(message: Message, blobs: _Blobs) -> Body:
             return {"kind": "loaded", "name": name, "problem": problem}
         case Freed(freed=freed):
             return {"kind": "freed", "freed": freed}
-        case Pong(number=number, beats=beats):
-            return {"kind": "pong", "number": number, "beats": beats}
+        case Pong():
+            blocks = {"compiled": message.compiled, "to_compile": message.to_compile}
+            return {"kind": "pong", "number": message.number, "beats": message.beats, **blocks}
 
 
 _READERS: Mapping[str, Callable[[Body, Sequence[bytes]], Message]] = {
@@ -317,7 +325,9 @@ _READERS: Mapping[str, Callable[[Body, Sequence[bytes]], Message]] = {
     "failed": lambda body, blobs: JobFailed(id=body["id"], sentence=body["sentence"], kind=body["reason"]),
     "loaded": lambda body, blobs: Loaded(name=body["name"], problem=body["problem"]),
     "freed": lambda body, blobs: Freed(freed=body["freed"]),
-    "pong": lambda body, blobs: Pong(number=body["number"], beats=body["beats"]),
+    "pong": lambda body, blobs: Pong(
+        number=body["number"], beats=body["beats"], compiled=body["compiled"], to_compile=body["to_compile"]
+    ),
 }
 
 

@@ -17,8 +17,9 @@ class ModelFile:
     `name`: as the catalog spells it, extension included. `family`: id of its Architecture, None if unknown.
     `path`: a single file, or a diffusers folder. `stamp`: changes when the file changes (mtime and size).
     `width`, `height`: the size its pictures are best at, 0 if unknown. `latent_space`: models with the same one
-    understand each other's latents. `remote`: it is on another machine only, and no path of this one. `companions`:
-    what completes it when it is loaded ahead of a job, by slot (see `Job.parts`).
+    understand each other's latents. `prediction`: what its metadata says it predicts (`v`, `v-zsnr`, `epsilon` …), ""
+    if nothing. `remote`: it is on another machine only, and no path of this one. `companions`: what completes it when
+    it is loaded ahead of a job, by slot (see `Job.parts`).
     """
 
     name: str
@@ -28,6 +29,7 @@ class ModelFile:
     width: int = 0
     height: int = 0
     latent_space: str = ""
+    prediction: str = ""
     remote: bool = False
     companions: tuple[tuple[str, ModelFile], ...] = ()
 

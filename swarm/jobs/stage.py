@@ -83,7 +83,8 @@ class Pass:
     nowhere else. `adds_noise` False: `latent` carries its noise already. `last_step`: stop there,
     None to walk to the end; the last step then leads straight to no noise, unless `leaves_noise`. `climbs`: the same
     noise levels upwards, from a clean latent to the noise that the model would have made it of; with `adds_noise`
-    False. `name`: `base`, `refiner`, `segment` …
+    False. `told`: the (width, height) that networks are told which want to know it, where that is not the walk's own.
+    `name`: `base`, `refiner`, `segment` …
     """
 
     input: GenerationInput
@@ -100,6 +101,7 @@ class Pass:
     leaves_noise: bool = False
     adds_noise: bool = True
     climbs: bool = False
+    told: tuple[int, int] | None = None
     name: str = "base"
 
     def with_input(self, input: GenerationInput) -> Pass:
@@ -118,14 +120,12 @@ class Pass:
 class StageTools(Protocol):
     """What the engine does for stage functions."""
 
-    def noisy(self, image: Any, strength: float, seed: int) -> Any:
-        """An image with normal noise of `strength` on its pixels, drawn from `seed` on the CPU."""
-
     def encode_tensor(self, image: Any) -> Any:
         """An image (1, 3, H, W), 0 to 1, as a clean latent in the model's scale."""
 
     def image(self, picture: Picture, *, width: int, height: int, mode: str = "RGB") -> Any:
-        """A picture stretched to width × height as a tensor (1, C, H, W), 0 to 1, on the CPU; RGB, RGBA or L."""
+        """A picture stretched to width × height as a tensor (1, C, H, W), 0 to 1, on the CPU; RGB, RGBA or L. What is
+        Drawn is answered as it is."""
 
     def pixels(self, picture: Picture, *, width: int, height: int) -> Pixels:
         """A picture stretched to width × height."""
@@ -134,7 +134,7 @@ class StageTools(Protocol):
         """A prompt, as the walk's own encoder says it; `loras` act on it, and will when it is told to the model."""
 
     def timestep(self, sigma: float) -> float:
-        """The model's timestep for a noise level."""
+        """The timestep that the model is told for a noise level."""
 
     @property
     def sigma_min(self) -> float:
@@ -143,6 +143,10 @@ class StageTools(Protocol):
     def inpaint_channels(self, latent: Any, mask: Any) -> Any:
         """What an inpainting model sees beside x: made of the latent of the picture without its masked area and of the
         mask (1, 1, H, W), 1 where it is to be filled, in pixels. None for other models."""
+
+    @property
+    def is_led(self) -> bool:
+        """Whether the model sees the latent of the init image beside x, and draws from nothing."""
 
     def predict(self, x: Any, sigma: float, conditioning: Conditioning, *, variant: str = "") -> Any:
         """One more model call, outside the batch: the clean latent predicted for `x` at `sigma`."""
@@ -221,20 +225,27 @@ class StageContext:
 
 @dataclass(frozen=True, kw_only=True)
 class StageFunction:
-    """A feature's act at one point. It runs for pictures whose request sets `when`; lower `order` runs earlier."""
+    """A feature's act at one point. It runs for pictures whose request sets `when`; lower `order` runs earlier.
+
+    `wants_negative`: the negative prompt is asked for also where guidance needs none (a CFG scale of 1).
+    """
 
     id: str
     stage: Stage
     order: int
     when: Param[Any]
     run: Callable[[StageContext], None]
+    wants_negative: bool = False
 
 
-def stage(point: Stage, *, order: int, when: Param[Any]) -> Callable[[Callable[[StageContext], None]], StageFunction]:
+def stage(
+    point: Stage, *, order: int, when: Param[Any], wants_negative: bool = False
+) -> Callable[[Callable[[StageContext], None]], StageFunction]:
     """Declare the decorated function as an act at `point`, for requests that set `when`."""
 
     def declare(run: Callable[[StageContext], None]) -> StageFunction:
-        return StageFunction(id=f"{point.value}.{run.__name__}", stage=point, order=order, when=when, run=run)
+        id = f"{point.value}.{run.__name__}"
+        return StageFunction(id=id, stage=point, order=order, when=when, run=run, wants_negative=wants_negative)
 
     return declare
 
@@ -243,7 +254,8 @@ def stage(point: Stage, *, order: int, when: Param[Any]) -> Callable[[Callable[[
 class Patched:
     """What a patch may change: the modules of a loaded model. `text`: its text encoders.
 
-    `tiles(tile, overlap)`: have the VAE work in tiles of so many pixels; `untile()` undoes it.
+    `tiles(tile, overlap)`: have the VAE work in tiles of so many pixels; `untile()` undoes it. `compiled(blocks,
+    backend)`: have blocks of the denoiser run compiled as soon as they are, and return what undoes that.
     """
 
     denoiser: Any
@@ -251,6 +263,7 @@ class Patched:
     text: tuple[Any, ...]
     tiles: Callable[[int, int], None]
     untile: Callable[[], None]
+    compiled: Callable[[Sequence[Any], str], Callable[[], None]] = lambda _blocks, _backend: lambda: None
 
 
 @dataclass(frozen=True, kw_only=True)

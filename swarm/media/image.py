@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -33,6 +34,14 @@ class Picture:
     data: bytes
     mime: str
     path: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Drawn(Picture):
+    """A picture in the making, handed on as it is: `image` is a tensor (1, C, H, W), 0 to 1, and `data` a file of it
+    for whoever reads files, in which its levels are cut to bytes."""
+
+    image: Any
 
 
 @dataclass(frozen=True, kw_only=True)

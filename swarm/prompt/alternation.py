@@ -18,6 +18,10 @@ _BREAK = re.compile(r"<break>", re.IGNORECASE)
 _NUMBER = re.compile(r"\s*(?:[0-9]{1,9}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})\s*")
 
 
+_OVERLAP = 0.001
+"""How much longer than its steps a text counts at either end, as a share of the walk."""
+
+
 @dataclass(frozen=True)
 class ScheduledText:
     """`text` is the prompt of the steps from `start` up to, not including, `end`."""
@@ -26,13 +30,25 @@ class ScheduledText:
     start: int
     end: int
 
+    def shares(self, steps: int) -> tuple[float, float]:
+        """From where to where it counts, of a whole walk of `steps` steps whose noise the model was trained on in even
+        steps. Where one text follows another both count for a moment, as in SwarmUI: schedules that reach just that
+        noise level mix them there."""
+        first, last = self.start / steps - _OVERLAP, self.end / steps + _OVERLAP
+        return (0.0 if self.start == 0 else first), (1.0 if self.end >= steps else last)
+
 
 def prompt_schedule(text: str, steps: int) -> list[ScheduledText]:
-    """The text of each range of steps, in order, from 0 to `steps` (at least 1). One range when nothing alternates."""
+    """The text of each range of steps, in order, from 0 to `steps` (at least 1). One range when nothing alternates.
+
+    Brackets around plain text vanish where others in the prompt change with the steps; where none do, they are text.
+    """
     steps = max(steps, 1)
     if "[" not in text or "]" not in text:
         return [ScheduledText(text, 0, steps)]
     parsed = _parse(text)
+    if not _changes(parsed, steps):
+        return [ScheduledText(text.replace("\\[", "[").replace("\\]", "]"), 0, steps)]
     ranges: list[ScheduledText] = []
     for shown, run in groupby(range(steps), key=lambda step: _render(parsed, step, steps)):
         first, *rest = run
@@ -41,8 +57,8 @@ def prompt_schedule(text: str, steps: int) -> list[ScheduledText]:
 
 
 def split_breaks(text: str) -> list[str]:
-    """The parts between `<break>` tags, trimmed, empty ones dropped; at least one."""
-    return [part for raw in _BREAK.split(text) if (part := raw.strip())] or [""]
+    """The parts between `<break>` tags, empty ones too; at least one."""
+    return _BREAK.split(text)
 
 
 @dataclass
@@ -100,18 +116,25 @@ def _render(parts: _Parts, step: int, steps: int) -> str:
     )
 
 
+def _changes(parts: _Parts, steps: int) -> bool:
+    """Whether a bracket among them stands for different texts at different steps."""
+    brackets = [part for part in parts if isinstance(part, _Bracket)]
+    if any("|" in one.separators or _when(one, steps) is not None for one in brackets):
+        return True
+    return any(_changes(inner, steps) for one in brackets for inner in one.parts)
+
+
 def _chosen(bracket: _Bracket, step: int, steps: int) -> _Parts:
     """What the bracket stands for at `step`."""
     if "|" in bracket.separators:
         options = _split_at_bars(bracket)
         return options[step % len(options)]
-    if len(bracket.parts) in (2, 3):
-        *texts, last = bracket.parts
-        when = _when("".join(part for part in last if isinstance(part, str)), steps)
-        if when is not None:
-            before, after = texts if len(texts) == 2 else ([], texts[0])
-            return after if step >= when else before
-    return _literally(bracket)
+    when = _when(bracket, steps)
+    if when is None:
+        return _literally(bracket)
+    *texts, _ = bracket.parts
+    before, after = texts if len(texts) == 2 else ([], texts[0])
+    return after if step >= when else before
 
 
 def _split_at_bars(bracket: _Bracket) -> list[_Parts]:
@@ -125,8 +148,11 @@ def _split_at_bars(bracket: _Bracket) -> list[_Parts]:
     return options
 
 
-def _when(text: str, steps: int) -> float | None:
-    """The step at which a change happens; numbers below 1 are a fraction of all steps. None if it is no number."""
+def _when(bracket: _Bracket, steps: int) -> float | None:
+    """The step at which the first text gives way; numbers below 1 are a fraction of all steps. None if nothing does."""
+    if len(bracket.parts) not in (2, 3):
+        return None
+    text = "".join(part for part in bracket.parts[-1] if isinstance(part, str))
     if not _NUMBER.fullmatch(text):
         return None
     number = float(text)

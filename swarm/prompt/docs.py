@@ -26,6 +26,10 @@ _ENCODER = """## Weights and steps
 | `[a:b:0.4]` | the first until that share of the steps (or, from 1 on, until that step), then the second |
 | `[a:0.4]` | the text only from then on |
 | `\\(` `\\)` `\\[` `\\]` `\\:` `\\\\|` `\\\\` | the character itself |
+
+Steps are counted as the model was trained, in even steps: schedules that hurry at the beginning (Karras …) reach a
+change earlier, and where a step lies right at one, both texts are drawn. Parentheses that do not match make text of
+all that follows them, other weights included.
 """
 
 

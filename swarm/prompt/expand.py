@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from swarm.base.registry import DuplicateId, Registry
+from swarm.prompt.embedding_words import tagged_embeddings
 from swarm.prompt.marks import without_marks, written_out
 from swarm.prompt.tag import LoraTag, PromptTag, TagContext
 
@@ -28,25 +29,17 @@ class ExpandedPrompt:
 def expand(prompt: str, context: TagContext) -> ExpandedPrompt:
     """Resolve the tags of `prompt`. Raises BadInput when they unfold into too much or give a parameter a bad value."""
     loras, wildcards, warnings = len(context.loras), len(context.used_wildcards), len(context.warnings)
-    text = without_marks(prompt)
+    text = tagged_embeddings(without_marks(prompt), context)
     context.numbering.begin(text)
     if "<" in text:
-        text = written_out(_wrapped(context.expand_outside(text), context), _phrases(context))
+        text = written_out(context.expand_outside(text), _phrases(context))
     return ExpandedPrompt(
-        text=text.strip() if text != prompt else prompt,
+        text=text,
         original=prompt,
         loras=tuple(context.loras[loras:]),
         wildcards=tuple(context.used_wildcards[wildcards:]),
         warnings=tuple(context.warnings[warnings:]),
     )
-
-
-def _wrapped(text: str, context: TagContext) -> str:
-    """`text` with what presets put around it, which is used up then."""
-    wrapped = "".join([*reversed(context.before), text, *context.after])
-    context.before.clear()
-    context.after.clear()
-    return wrapped
 
 
 def _phrases(context: TagContext) -> str:

@@ -26,7 +26,7 @@ class TagUse:
     @property
     def subject(self) -> str:
         """The name that `<var:name>` and `<var[name]>` carry."""
-        return (self.predata if self.predata is not None else self.body).strip()
+        return (self.body.strip() or self.predata or "").strip()
 
 
 def split_tags(text: str) -> list[str | TagUse]:

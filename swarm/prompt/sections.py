@@ -70,6 +70,11 @@ class Region:
     text: str = ""
     cid: int = 0
 
+    def tagged(self) -> str:
+        """The region as a prompt says it."""
+        place = ",".join(f"{number:.12g}" for number in (self.x, self.y, self.width, self.height, self.strength))
+        return f"<region:{place}//cid={self.cid}>{self.text}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
@@ -105,7 +110,8 @@ class Extend:
 
 @dataclass(frozen=True, kw_only=True)
 class PromptParts:
-    """A prompt by who draws it. Texts are trimmed; the stages' own texts are empty when the prompt has none."""
+    """A prompt by who draws it. The global text and the stages' own ones are as they were written, spaces included;
+    what `for_…` answers is trimmed. A stage's text is empty when the prompt has none."""
 
     global_prompt: str
     base: str = ""
@@ -127,39 +133,46 @@ class PromptParts:
     def for_refiner(self) -> str:
         return _joined(self.global_prompt, self.refiner)
 
+    def refining(self) -> str:
+        """The refining stage's prompt with the regions, which it hears too; outside them it hears the global text."""
+        told = [self.for_refiner(), *(one.tagged() for one in self.regions)]
+        if self.regions:
+            told.append(f"<region:background//cid={self.background_cid}>{self.for_background()}")
+        return "".join(told)
+
     def for_pixel_decoder(self) -> str:
         return _joined(self.global_prompt, self.pixel_decoder)
 
     def for_video(self) -> str:
         """What a video is made from out of a picture."""
-        return self.video or self.global_prompt
+        return (self.video if self.video.strip() else self.global_prompt).strip()
 
     def for_video_swap(self) -> str:
-        return self.video_swap or self.for_video()
+        return self.video_swap.strip() or self.for_video()
 
     def for_background(self) -> str:
         """What is drawn outside all regions."""
-        return self.background or self.global_prompt
+        return self.background or self.global_prompt.strip()
 
     def for_segment(self, segment: Segment) -> str:
         """What a found area is drawn from, `segment` being one of these parts."""
-        return segment.text or self.global_prompt
+        return segment.text or self.global_prompt.strip()
 
     def for_extend(self, extend: Extend) -> str:
         """What more frames are made from: their own text, else that of the extension before, else the global one."""
         before = [one.text for one in self.extends[: self.extends.index(extend) + 1] if one.text]
-        return before[-1] if before else self.global_prompt
+        return before[-1] if before else self.global_prompt.strip()
 
     def against(self, segment: Segment) -> str:
         """As a negative prompt: what a `segment` of the positive prompt shall not show."""
         own = (one.text for one in self.segments if one.match == segment.match and one.text)
-        return next(own, self.global_prompt)
+        return next(own, self.global_prompt.strip())
 
 
 def split_sections(prompt: str) -> PromptParts:
     """The parts of an expanded prompt. Raises BadInput when there are more than anyone can mean."""
     if not _ANY.search(prompt):
-        return PromptParts(global_prompt=prompt.strip())
+        return PromptParts(global_prompt=prompt)
     first, *pieces = prompt.split("<")
     reading = _Reading(texts={"": [first]})
     for piece in pieces:
@@ -221,7 +234,7 @@ class _Reading:
         regions: list[Region] = []
         extends: list[Extend] = []
         for number, part in enumerate(self.found):
-            text = self._text(str(number))
+            text = self._text(str(number)).strip()
             if isinstance(part, Region):
                 regions.append(_with_text(part, text))
             elif isinstance(part, Extend):
@@ -235,7 +248,7 @@ class _Reading:
             pixel_decoder=self._text("pixeldecoder"),
             video=self._text("video"),
             video_swap=self._text("videoswap"),
-            background=self._text("background"),
+            background=self._text("background").strip(),
             background_cid=self.background_cid,
             regions=tuple(regions),
             segments=tuple(segments),
@@ -244,7 +257,7 @@ class _Reading:
         )
 
     def _text(self, target: str) -> str:
-        return "".join(self.texts.get(target, ())).strip()
+        return "".join(self.texts.get(target, ()))
 
 
 def _with_text(part: _Part, text: str) -> _Part:
@@ -310,4 +323,6 @@ def _clamped(value: float, low: float, high: float) -> float:
 
 
 def _joined(first: str, second: str) -> str:
-    return f"{first} {second}".strip()
+    """Both texts with a space between, though they may have spaces of their own: models that read every space are told
+    what SwarmUI tells them."""
+    return (f"{first} {second}" if second.strip() else first).strip()

@@ -167,17 +167,25 @@ class LoraTag:
     section: int = 0
 
 
+@dataclass(frozen=True)
+class Draws:
+    """What decides random choices. `seed`: the wildcard seed, 0 to 2^31-1. `by_index`: the seed itself says which
+    option is picked, nothing is drawn."""
+
+    seed: int
+    by_index: bool = False
+
+
 @dataclass
 class TagContext:
     """What tags read and leave behind. One for a picture's prompt and negative prompt together, the prompt first.
 
-    `tags`: by every name. `seed`: the wildcard seed, 0 to 2^31-1. `picks_by_index`: the seed itself says which option
-    is picked, nothing is drawn. `before`, `after`: what goes around the text being expanded, innermost first.
-    `section`: the part of the prompt that is being read. `drew`: whether the seed decided anything.
+    `tags`: by every name. `draws`: asked for when the first choice is made, so that tags before it may still set the
+    wildcard seed. `section`: the part of the prompt that is being read.
     """
 
     tags: Mapping[str, PromptTag]
-    seed: int
+    draws: Callable[[], Draws]
     wildcards: Wildcards = field(default_factory=NoWildcards)
     known_loras: Loras = field(default_factory=NoLoras)
     known_embeddings: Embeddings = field(default_factory=NoEmbeddings)
@@ -187,33 +195,29 @@ class TagContext:
     warnings: list[str] = field(default_factory=list)
     loras: list[LoraTag] = field(default_factory=list)
     used_wildcards: list[str] = field(default_factory=list)
-    before: list[str] = field(default_factory=list)
-    after: list[str] = field(default_factory=list)
     used_embeddings: list[str] = field(default_factory=list)
-    picks_by_index: bool = False
     section: int = 0
     numbering: Numbering = field(default_factory=Numbering)
-    drew: bool = False
+    _before: str = ""
+    _after: str = ""
     _depth: int = 0
     _work: int = 0
     _outermost: str = ""
 
-    @property
+    @cached_property
     def rng(self) -> DotnetRandom:
         """The one source of random choices, consumed left to right."""
-        self.drew = True
-        return self._rng
-
-    @cached_property
-    def _rng(self) -> DotnetRandom:
-        return DotnetRandom(self.seed + 17)
+        return DotnetRandom(self.draws().seed + 17)
 
     def index_below(self, limit: int) -> int:
         """Which of `limit` options to pick."""
-        if not self.picks_by_index:
-            return self.rng.below(limit)
-        self.drew = True
-        return self.seed % limit
+        draws = self.draws()
+        return draws.seed % limit if draws.by_index else self.rng.below(limit)
+
+    def wrap(self, before: str, after: str) -> None:
+        """Put these around the text that is being expanded: the whole prompt, or the data of the tag around."""
+        self._before += before
+        self._after += after
 
     def warn(self, sentence: str) -> None:
         """Note what the person should know; the first hundred such sentences are kept."""
@@ -228,16 +232,17 @@ class TagContext:
         if self._depth >= MAX_DEPTH:
             self.warn("Recursive prompt tags - infinite loop, cannot return valid result.")
             return text
-        section = self.section
+        section, before, after = self.section, self._before, self._after
+        self._before = self._after = ""
         self._depth += 1
         try:
             for phase in Phase:
                 self.section = section
                 text = "".join([self._place(piece, phase) for piece in split_tags(text)])
+            return f"{self._before}{text}{self._after}"
         finally:
             self._depth -= 1
-            self.section = section
-        return text
+            self.section, self._before, self._after = section, before, after
 
     def expand_outside(self, text: str) -> str:
         """As `expand`, for text that will stand before all sections."""

@@ -9,6 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from swarm.access.permissions import READ_SERVER_INFO_PANELS
 from swarm.backends.backend import BackendStatus
+from swarm.backends.types.local import LocalBackend
 from swarm.base.json import Json, JsonObject, dumps
 from swarm.base.tasks import to_thread
 from swarm.state import AppState
@@ -75,3 +76,9 @@ def _lines(state: AppState, ledger: dict[str, int]) -> Iterator[str]:
     yield "# TYPE swarm_backends gauge"
     statuses = [one.status for one in state.pool.instances()]
     yield from (f'swarm_backends{{status="{one.value}"}} {statuses.count(one)}' for one in BackendStatus)
+    yield "# HELP swarm_compiled_blocks Blocks of loaded models that are compiled or wait for it (torchcompile)."
+    yield "# TYPE swarm_compiled_blocks gauge"
+    engines = ((one.id, one.backend.blocks) for one in state.pool.instances() if isinstance(one.backend, LocalBackend))
+    for id, (ready, waiting) in engines:
+        yield f'swarm_compiled_blocks{{backend="{id}",state="ready"}} {ready}'
+        yield f'swarm_compiled_blocks{{backend="{id}",state="waiting"}} {waiting}'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -174,7 +175,7 @@ def test_the_length_must_be_known_and_allowed(client: TestClient) -> None:
 
 MALFORMED = [
     b" ", b"null", b"[]", b'"x"', b"1", b"{", b'{"a":1,}', b"\xef\xbb\xbf{}", b"{/**/}", b"{'a':1}", b'{"a":NaN}',
-    b'{"a":"\xff"}', b'{"a":"\\ud800"}', b'{"a":' * 5000 + b"1" + b"}" * 5000, b"[" * 100_000, b'{"a":1}{', b'{"a" 1}',
+    b'{"a":"\xff', b'{"a":"\\ud800"}', b'{"a":' * 5000 + b"1" + b"}" * 5000, b"[" * 100_000, b'{"a":1}{', b'{"a" 1}',
 ]  # fmt: skip
 
 
@@ -182,6 +183,14 @@ MALFORMED = [
 def test_what_is_not_a_json_object_is_an_internal_error(client: TestClient, body: bytes) -> None:
     answer = client.post("/API/GetNewSession", content=body, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.json()) == (400, INTERNAL)
+
+
+@pytest.mark.parametrize("body", [b'{"a":"' + b'\\"' * 300_000, b'["\n"' + b',"' * 300_000, b'{"' + b"\\\n" * 300_000])
+def test_what_is_read_kindly_is_read_once(client: TestClient, body: bytes) -> None:
+    began = time.monotonic()
+    answer = client.post("/API/GetNewSession", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()) == (400, INTERNAL)
+    assert time.monotonic() - began < 5, "a look from every quote to the end takes minutes"
 
 
 def test_big_bodies_and_doubled_keys_are_fine(client: TestClient, session: str) -> None:

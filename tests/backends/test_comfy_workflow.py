@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 import swarm.features
+from swarm.architectures import families
+from swarm.architectures.architecture import Architecture
 from swarm.backends.comfy.info import ComfyInfo, info_of
 from swarm.backends.comfy.workflow import NOT_OURS, UNDERSTOOD, features_of, loading_workflow, refused, workflow_of
 from swarm.backends.types.fake import as_png, gradient
@@ -29,6 +31,7 @@ def file(name: str, family: str | None = None, **more: Any) -> ModelFile:
 BASE = file("base.safetensors", latent_space="sdxl")
 OTHER = file("refiner.safetensors", latent_space="sdxl")
 FLUX = file("flux.safetensors", "Flux.1-dev")
+ARCHITECTURES = collect(families, Architecture)
 FOREIGN = file("other/sd3.safetensors", latent_space="sd3")
 
 
@@ -49,7 +52,7 @@ class Graph:
     def __init__(self, comfy: FakeComfy, job: Job) -> None:
         uploaded = {id: f"{id}.png" for id in job.input if job.input.values[id] is PICTURE}
         comfy.uploads |= dict.fromkeys(uploaded.values(), b"")
-        self.workflow = workflow_of(job, info_of(comfy.info), uploaded)
+        self.workflow = workflow_of(job, info_of(comfy.info), uploaded, ARCHITECTURES)
         self.nodes: Mapping[str, Any] = self.workflow.nodes
         assert comfy.errors(dict(self.nodes)) == {}
 
@@ -106,7 +109,7 @@ def test_the_refine_stage_swaps_models_and_enlarges(comfy: FakeComfy) -> None:
     assert (refined["steps"], refined["start_at_step"], refined["cfg"], refined["add_noise"]) == (40, 30, 2.0, "enable")
     assert (graph.one("ImageScale")["width"], graph.above(refined, "latent_image")) == (128, "VAEEncode")
     assert [one["lora_name"] for one in graph.all("LoraLoader")] == ["style.safetensors"] * 2 + ["late.safetensors"]
-    assert [one["text"] for one in graph.all("CLIPTextEncode")] == ["a cat", "", "a cat sharp", ""]
+    assert [one["text"] for one in graph.all("CLIPTextEncode")] == ["a cat", "", "a cat   sharp", ""]
     assert len(graph.workflow.outputs) == 1
 
 
@@ -185,6 +188,8 @@ def test_bare_diffusion_models_get_their_encoders(comfy: FakeComfy, info: ComfyI
         "clip_name1": "clip_l.safetensors", "clip_name2": "t5xxl_fp16.safetensors", "type": "flux",
     }  # fmt: skip
     assert graph.one("ModelSamplingFlux")["max_shift"] == 1.15
+    solved = graph.one("KSamplerAdvanced")
+    assert (solved["sampler_name"], solved["scheduler"]) == ("euler", "simple"), "as Flux is drawn without being asked"
     assert graph.above(graph.one("KSamplerAdvanced"), "positive") == "FluxGuidance"
     loading = loading_workflow(file("flux.safetensors", "Flux.1-dev", companions=tuple(parts.items())), info)
     assert comfy.errors(dict(loading.nodes)) == {}
@@ -214,3 +219,11 @@ def test_patches_and_layers(comfy: FakeComfy) -> None:
 def test_a_node_that_is_not_there_is_named(comfy: FakeComfy) -> None:
     with pytest.raises(BackendError, match="no node 'TCFG'"):
         Graph(comfy, job({"usetcfg": True}))
+
+
+@pytest.mark.parametrize(("family", "shift"), [("qwen-image", 3.0), ("chroma", 1.0)])
+def test_families_get_the_shift_they_are_usually_drawn_with(comfy: FakeComfy, family: str, shift: float) -> None:
+    graph = Graph(comfy, job({}, file("base.safetensors", family)))
+    assert graph.one("ModelSamplingAuraFlow")["shift"] == shift
+    asked = Graph(comfy, job({"sigmashift": 2.0}, file("base.safetensors", family)))
+    assert asked.one("ModelSamplingAuraFlow")["shift"] == 2.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -62,6 +63,19 @@ def test_a_picture_is_made_there_and_kept_here(near: SwarmClient, far: SwarmClie
 def test_several_pictures_keep_their_places(near: SwarmClient) -> None:
     messages = near.generate_ws(prompt="a cat", model="theirs", steps=1, width=64, height=64, images=2, batchsize=2)
     assert sorted(one["batch_index"] for one in messages if "image" in one) == ["0", "1", "2", "3"]
+
+
+def test_the_next_job_does_not_wait_for_the_remote_to_close_its_socket(tmp_path: Path) -> None:
+    """It stays open for two seconds, in case that another request comes."""
+    with (
+        a_server(tmp_path / "far", fake_backends(StepMilliseconds=1, MaxUsages=1), "theirs") as far,
+        a_server(tmp_path / "near", backend_file("swarmswarmbackend", Address=far.base)) as near,
+    ):
+        until_children(near)
+        near.generate(prompt="x", model="theirs", steps=1, width=64, height=64)
+        began = time.monotonic()
+        made = near.generate(prompt="x", model="theirs", steps=1, width=64, height=64, images=4)
+        assert len(made["images"]) == 4 and time.monotonic() - began < 2.0, made
 
 
 def test_what_the_remote_refuses_is_said(near: SwarmClient) -> None:

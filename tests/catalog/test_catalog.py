@@ -5,6 +5,7 @@ import os
 from io import BytesIO
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -69,6 +70,19 @@ def test_a_model_is_found_with_and_without_its_suffix(models: Path) -> None:
         assert file.path == models / "Stable-Diffusion" / "a" / "b.safetensors"
     for name in ("b", "A/B", "../Stable-Diffusion/a/b", "a//b", "", "(None)", "a"):
         assert made.find(SD, name) is None
+
+
+def test_a_model_takes_along_what_its_metadata_says_it_predicts(models: Path) -> None:
+    said: Any = {"modelspec.prediction_type": "v-zsnr"}
+    write_model(models / "Stable-Diffusion" / "v.safetensors", **said)
+    write_model(models / "Stable-Diffusion" / "plain.safetensors")
+    made = catalog(models)
+    told, plain = (made.find(SD, name) for name in ("v", "plain"))
+    assert told is not None
+    assert plain is not None
+    assert made.model_file(told).prediction == "v-zsnr"
+    assert made.model_file(told).stamp != told.stamp, "loaded anew when somebody edits it"
+    assert (made.model_file(plain).prediction, made.model_file(plain).stamp) == ("", plain.stamp)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ def test_a_perfect_network_gives_the_clean_latent_back(sigma: float) -> None:
     root = sqrt(1 + sigma**2)
     x = CLEAN + sigma * NOISE
     outputs = {"epsilon": NOISE, "v_prediction": (NOISE - sigma * CLEAN) / root, "sample": CLEAN}
+    outputs["edm"] = (CLEAN - x * 0.25 / (0.25 + sigma**2)) * sqrt(0.25 + sigma**2) / (0.5 * sigma)
     for kind, output in outputs.items():
         a, b = denoised_factors(kind, sigma)
         assert a * x + b * output == pytest.approx(CLEAN), kind
@@ -35,6 +36,7 @@ def test_a_perfect_flow_network_gives_the_clean_latent_back() -> None:
 
 def test_networks_see_unit_variance() -> None:
     assert input_scale("epsilon", 3.0) == pytest.approx(1 / sqrt(10))
+    assert input_scale("edm", 3.0) == pytest.approx(1 / sqrt(9.25))
     assert input_scale("flow", 0.7) == 1.0
 
 
@@ -47,7 +49,7 @@ def test_pure_noise_starts_with_the_variance_of_training() -> None:
 def test_an_unknown_kind_is_named() -> None:
     with pytest.raises(ValueError, match="'lcm'"):
         denoised_factors("lcm", 1.0)
-    assert len(KINDS) == 4
+    assert len(KINDS) == 5
 
 
 def test_v_space_is_left_as_it_was_entered() -> None:

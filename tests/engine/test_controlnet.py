@@ -212,7 +212,8 @@ def test_union_nets_are_told_the_kind(
     depth = bench.picture(files[XL], 3, **values, controlnetuniontype="depth")
     lines = bench.picture(files[XL], 3, **values, controlnetuniontype="canny/lineart/anime_lineart/mlsd")
     assert (depth - lines).abs().max() >= 1.0
-    assert torch.equal(bench.picture(files[XL], 3, **values), lines)
+    untold = bench.picture(files[XL], 3, **values)
+    assert (untold - lines).abs().max() >= 1.0 and (untold - depth).abs().max() >= 1.0
     unknown = bench.submit(files[XL], (3,), **values, controlnetuniontype="tile")
     bench.finish()
     assert bench.failure(unknown).sentence == "The ControlNet 'union.safetensors' does not know the union type 'tile'."

@@ -17,14 +17,15 @@ from safetensors.torch import save_file
 
 from swarm.diffusion.sigmas import SigmaTable
 from swarm.engine.packing import packed
+from swarm.engine.sd3_controls import own_places
 from swarm.jobs.job import ModelFile
 from swarm.media.image import Picture
 from tests.engine.conftest import Bench
 from tests.engine.flow_oracle import given, model, noise, pixels
-from tests.support.tiny.controls import flux_net, original_small, sd3_net
+from tests.support.tiny.controls import flux_net, sd3_net
 from tests.support.tiny.family import TinyFamily
 from tests.support.tiny.flux import DEV, KONTEXT
-from tests.support.tiny.stable_diffusion_3 import LARGE, MEDIUM
+from tests.support.tiny.stable_diffusion_3 import MEDIUM
 from tests.support.tiny.weights import state
 
 pytestmark = pytest.mark.torch
@@ -131,28 +132,36 @@ SMALL = {"joint_attention_dim": None, "use_pos_embed": False, "qk_norm": None, "
 """What 3.5 Large's nets lack."""
 
 
-@pytest.mark.parametrize("layout", ["file", "folder", "published"])
+@pytest.mark.parametrize("layout", ["file", "folder"])
 def test_sd3_is_the_pipelines_picture(bench: Bench, folder: Path, layout: str) -> None:
-    """Nets that hear the prompt are shown latents without the shift, 3.5 Large's with it."""
-    family = LARGE if layout == "published" else MEDIUM
-    small = {**SMALL, "force_zeros_for_pooled_projection": False} if layout == "published" else {}
-    net = sd3_net(family, **small)
+    """Nets that hear the prompt are shown latents without the shift."""
+    net = sd3_net(MEDIUM)
     if layout == "folder":
         net.save_pretrained(folder / "sd3-net")
     else:
-        save_file(original_small(net) if small else state(net), folder / f"sd3-{layout}.safetensors")
+        save_file(state(net), folder / f"sd3-{layout}.safetensors")
     path = folder / ("sd3-net" if layout == "folder" else f"sd3-{layout}.safetensors")
-    result = sd3_pipeline(family, net)(
+    result = sd3_pipeline(MEDIUM, net)(
         prompt=PROMPT, negative_prompt="blue", guidance_scale=4.0, control_image=guide(),
         controlnet_conditioning_scale=0.7, height=64, width=64, num_inference_steps=3, latents=noise(7),
         max_sequence_length=77, output_type="pt",
     )  # fmt: skip
     values = controlled(file_of(path), cfgscale=4.0, negativeprompt="blue")
-    file = model(family, family.make(folder, layout="single"))
+    file = model(MEDIUM, MEDIUM.make(folder, layout="single"))
     found = bench.picture(file, 7, **values)
     assert (found - pixels(result)).abs().max() <= 2.0
     plain = {name: value for name, value in values.items() if not name.startswith("controlnet")}
     assert (found - bench.picture(file, 7, **plain)).abs().max() > 5.0
+
+
+def test_small_nets_have_places_of_their_own() -> None:
+    """The picture itself is compared with ComfyUI's by tests/parity."""
+    places = own_places(2, 4, 8).reshape(2, 4, 8)
+    # Columns from 7.5 - 15 to 7.5 + 15, rows from 0 to 15; two rates each, sines before cosines.
+    across = torch.tensor([-7.5, 2.5, 12.5, 22.5])
+    assert torch.allclose(places[0, :, 0], across.sin(), atol=1e-5)
+    assert torch.allclose(places[1, :, 3], (across / 100).cos(), atol=1e-5)
+    assert torch.allclose(places[:, 2, 4], torch.tensor([0.0, 15.0]).sin(), atol=1e-5)
 
 
 @pytest.fixture(scope="module")

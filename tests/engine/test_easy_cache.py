@@ -68,8 +68,10 @@ def test_neighbours_of_a_cached_picture_are_what_they_are_alone(bench: Bench, fi
 
 
 def test_what_is_foretold_moves_with_the_input() -> None:
-    cache = StepCache(0.5, 0.0, 1.0)
+    cache = StepCache(0.5, 0.05, 0.9)
     x, told = torch.ones(1, 1, 2, 2), [Conditioning(tokens=None)]
+    assert cache.foretold(x * 3.0, told, 0.0) is None
+    cache.learn(x * 3.0, x * 20)  # before the start, so it tells nothing of the rate
     assert cache.foretold(x, told, 0.1) is None
     cache.learn(x, x * 4)
     assert cache.foretold(x * 1.1, told, 0.2) is None, "one answer tells no rate"
@@ -78,8 +80,20 @@ def test_what_is_foretold_moves_with_the_input() -> None:
     assert foretold is not None
     torch.testing.assert_close(foretold, x * 4.2)
     assert cache.foretold(x * 1.3, [Conditioning(tokens=None)], 0.4) is None, "another prompt"
-    assert cache.foretold(x * 9.0, told, 0.5) is None, "the first one again"
     assert cache.foretold(x * 20.0, told, 0.6) is None, "too large a change"
+    assert cache.foretold(x * 1.1, told, 0.9) is None, "the end"
+
+
+def test_changes_are_measured_from_the_last_computed_step() -> None:
+    cache = StepCache(0.25, 0.0, 1.0)
+    x, told = torch.ones(1, 1, 2, 2), [Conditioning(tokens=None)]
+    for number in range(2):
+        assert cache.foretold(x * (1 + number), told, 0.1) is None
+        cache.learn(x * (1 + number), x * (10 + number))
+    # The rate is 1 and the output 11: 1/11, then 1/11 + 1/11 and at last 1/11 + 1/11 + 2/11 may be left out.
+    assert cache.foretold(x * 3.0, told, 0.2) is not None
+    assert cache.foretold(x * 3.0, told, 0.2) is not None
+    assert cache.foretold(x * 4.0, told, 0.2) is None
 
 
 class Readings(TorchDispatchMode):  # type: ignore[no-untyped-call]

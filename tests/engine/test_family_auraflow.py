@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from swarm.architectures.families.transformers import AURAFLOW as FAMILY
 from swarm.base.errors import BadInput
 from swarm.engine.adapters.auraflow_load import Places, auraflow_config
+from swarm.engine.components import TextOptions
 from swarm.engine.device import choose_device
 from swarm.engine.latents import seeded_noise
 from swarm.engine.renaming import expected_shapes
@@ -57,20 +58,23 @@ def bare(folder: Path) -> ModelFile:
     return model(AURAFLOW, AURAFLOW.make(folder, layout="bare"))
 
 
-def test_a_picture_is_the_pipelines_picture(bench: Bench, bare: ModelFile, separate: Mapping[str, ModelFile]) -> None:
+@pytest.fixture(scope="module")
+def whole(folder: Path) -> ModelFile:
+    return model(AURAFLOW, AURAFLOW.make(folder, layout="single", name="whole"))
+
+
+def test_a_picture_is_the_pipelines_picture(bench: Bench, whole: ModelFile) -> None:
     pipe = given(AURAFLOW.reference(), FAMILY.sigma_table(), 4)
     result = pipe(
         prompt=ASKED["prompt"], negative_prompt="blurry", guidance_scale=4.0, num_inference_steps=4,
         height=64, width=64, latents=seeded_noise(7, (4, 8, 8)), output_type="pt",
     )  # fmt: skip
     expected = pixels(result)
-    assert (drawn(bench, bare, separate, 7, ASKED) - expected).abs().max() <= 2.0
+    assert (drawn(bench, whole, {}, 7, ASKED) - expected).abs().max() <= 2.0
     assert expected.std() > 1.0
 
 
-def test_a_picture_without_guidance_is_the_pipelines_picture(
-    bench: Bench, bare: ModelFile, separate: Mapping[str, ModelFile]
-) -> None:
+def test_a_picture_without_guidance_is_the_pipelines_picture(bench: Bench, whole: ModelFile) -> None:
     """On a canvas that is no square."""
     pipe = given(AURAFLOW.reference(), FAMILY.sigma_table(), 3)
     result = pipe(
@@ -78,16 +82,36 @@ def test_a_picture_without_guidance_is_the_pipelines_picture(
         latents=seeded_noise(1, (4, 8, 12)), output_type="pt",
     )  # fmt: skip
     wish = {**ASKED, "prompt": "a cat", "steps": 3, "cfgscale": 1.0, "width": 96}
-    assert (drawn(bench, bare, separate, 1, wish) - pixels(result)).abs().max() <= 2.0
+    assert (drawn(bench, whole, {}, 1, wish) - pixels(result)).abs().max() <= 2.0
 
 
-@pytest.mark.parametrize("kind", ["prefixed", "single", "folder", "sharded", "diffusers", "gguf"])
+@pytest.mark.parametrize("kind", ["prefixed", "single", "diffusers", "gguf"])
 def test_every_file_makes_the_same_picture(
     bench: Bench, bare: ModelFile, separate: Mapping[str, ModelFile], folder: Path, kind: str
 ) -> None:
     file = file_of(AURAFLOW, folder, separate, kind)
     expected = drawn(bench, bare, separate, 3, ASKED)
     assert (drawn(bench, file, separate, 3, ASKED) - expected).abs().max() <= 1.0
+
+
+@pytest.mark.parametrize("kind", ["folder", "sharded"])
+def test_every_folder_makes_the_same_picture(bench: Bench, whole: ModelFile, folder: Path, kind: str) -> None:
+    file = model(AURAFLOW, AURAFLOW.make(folder, layout=kind, name=kind))
+    assert (drawn(bench, file, {}, 3, ASKED) - drawn(bench, whole, {}, 3, ASKED)).abs().max() <= 1.0
+
+
+def test_a_text_encoder_of_its_own_is_followed_by_more_filling(
+    whole: ModelFile, bare: ModelFile, separate: Mapping[str, ModelFile]
+) -> None:
+    device = choose_device(0, "auto")
+    inside, apart = (
+        families().load(file, device, parts).text.encode("a cat", TextOptions()).tokens
+        for file, parts in ((whole, {}), (bare, separate))
+    )
+    said = int(inside.abs().sum(dim=-1).gt(0).sum())
+    assert inside.shape[1] == 256
+    assert apart.shape[1] == said + 768
+    assert torch.equal(apart[:, :256], inside)
 
 
 def test_every_weight_arrives(bare: ModelFile, separate: Mapping[str, ModelFile], folder: Path) -> None:
@@ -147,9 +171,12 @@ def test_a_text_encoder_without_its_vocabulary_says_what_it_needs(
 def test_places_are_the_networks_own_and_stretch_beyond_them() -> None:
     embedder = AURAFLOW.denoiser().pos_embed
     ours = Places(embedder)
-    for height, width in ((8, 8), (6, 10), (64, 2)):
+    for height, width in ((8, 8), (4, 12), (64, 4)):
         latent = torch.randn(1, 4, height, width, generator=torch.Generator().manual_seed(1))
         assert torch.equal(ours(latent), embedder(latent))
+    odd = ours(torch.zeros(1, 4, 2, 6)) - ours.proj.bias
+    table = embedder.pos_embed.view(32, 32, -1)
+    assert torch.allclose(odd[0], table[15, 14:17], atol=1e-6)
     wide = ours(torch.zeros(1, 4, 8, 80))
     assert wide.shape == (1, 160, 32)
     assert torch.isfinite(wide).all()

@@ -41,9 +41,9 @@ def whole(folder: Path) -> ModelFile:
 
 
 def seen(pipe: Any, text: str) -> torch.Tensor:
-    """A prompt's tokens up to the first padding token: the others are hidden from the network."""
+    """A prompt's tokens without padding. The pipeline shows the network the first padding token too, ComfyUI none."""
     tokens, mask = pipe._get_t5_prompt_embeds(prompt=text)
-    seen: torch.Tensor = tokens[:, : int(mask.sum())]
+    seen: torch.Tensor = tokens[:, : int(mask.sum()) - 1]
     return seen
 
 

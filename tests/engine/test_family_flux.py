@@ -13,7 +13,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from swarm.architectures.families.flux_1 import FLUX_DEV, FLUX_KONTEXT
+from swarm.architectures.architecture import Architecture
+from swarm.architectures.families.flux_1 import FLUX_KONTEXT
+from swarm.architectures.families.flux_2 import FLUX_2_DEV
+from swarm.architectures.families.qwen_image import QWEN_IMAGE_EDIT
 from swarm.base.errors import BadInput
 from swarm.diffusion.sigmas import SigmaTable
 from swarm.engine.adapters.flux import FluxDenoiser, inpaint_channels
@@ -21,7 +24,7 @@ from swarm.engine.components import Row, TextOptions
 from swarm.engine.device import choose_device
 from swarm.engine.packing import Place, beside, packed
 from swarm.engine.start import families
-from swarm.features.prompt_images import preferred
+from swarm.features.prompt_images import reference_size
 from swarm.jobs.job import ModelFile
 from swarm.media.image import Picture
 from tests.engine.conftest import Bench
@@ -173,7 +176,7 @@ def test_fill_draws_from_nothing_too(bench: Bench, folder: Path) -> None:
     told = components.adapter.nothing_beside(components.denoiser, torch.zeros(1, 16, 8, 8))
     assert told is not None
     assert told.shape == (1, 16 + 64, 8, 8)
-    assert told[:, :16].abs().max() == 0
+    assert torch.allclose(told[:, :16], torch.full((1, 16, 8, 8), -0.1159 * 0.3611))
     assert told[:, 16:].min() == 1
     assert bench.picture(file, 3, steps=2).float().std() > 1.0
 
@@ -228,6 +231,17 @@ def test_references_lie_beside_each_other() -> None:
 
 
 def test_reference_sizes() -> None:
-    assert preferred((500, 500), FLUX_KONTEXT) == (1024, 1024)
-    assert preferred((300, 900), FLUX_KONTEXT) == (672, 1568)
-    assert preferred((400, 100), FLUX_DEV) == (2048, 512)
+    def sized(size: tuple[int, int], result: int, family: Architecture = FLUX_KONTEXT, *, smart: bool = True) -> Any:
+        return reference_size(size, (result, result), family, smart=smart)
+
+    assert sized((500, 500), 1024) == (1024, 1024)
+    assert sized((300, 900), 1024) == (576, 1792)
+    assert sized((1500, 900), 1024) == (1500, 900)
+    assert sized((500, 500), 512) == (500, 500)
+    assert sized((500, 400), 512) == (576, 448)
+    assert sized((520, 400), 512, smart=False) == (520, 400)
+    assert sized((300, 900), 1024, smart=False) == (576, 1792)
+    assert sized((333, 500), 1024, FLUX_2_DEV) == (333, 500)
+    assert sized((8000, 2000), 1024, FLUX_2_DEV) == (4096, 1024)
+    assert sized((500, 500), 512, QWEN_IMAGE_EDIT) == (1024, 1024)
+    assert sized((1000, 1000), 512, QWEN_IMAGE_EDIT) == (1000, 1000)

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from swarm.architectures.families.lumina_2 import LUMINA_2 as FAMILY
 from swarm.base.errors import BadInput
-from swarm.engine.adapters.lumina_2_load import SYSTEM, lumina_config
+from swarm.engine.adapters.lumina_2_load import lumina_config
 from swarm.engine.device import choose_device
 from swarm.engine.latents import seeded_noise
 from swarm.engine.renaming import expected_shapes
@@ -27,7 +27,13 @@ from tests.support.tiny.lumina_2 import HEAD, LUMINA, WIDTH
 from tests.support.tiny.weights import state
 
 pytestmark = pytest.mark.torch
-PROMPT, NEGATIVE = "a red fox in the snow, photo of a blue house", "blurry"
+WORDS, NEGATIVE = "a red fox in the snow, photo of a blue house", "blurry"
+SYSTEM = (
+    "You are an assistant designed to generate superior images with the superior degree of image-text alignment based "
+    "on textual prompts or user prompts. <Prompt Start> "
+)
+"""What the pipeline puts before every prompt, and who wants it here writes."""
+PROMPT = SYSTEM + WORDS
 ASKED: dict[str, Any] = {
     "prompt": PROMPT,
     "negativeprompt": NEGATIVE,
@@ -55,7 +61,7 @@ def separate(folder: Path) -> Mapping[str, ModelFile]:
 def test_a_picture_is_the_pipelines_picture(bench: Bench, whole: ModelFile) -> None:
     pipe = given(LUMINA.reference(), FAMILY.sigma_table(), 4)
     result = pipe(
-        prompt=PROMPT, negative_prompt=NEGATIVE, guidance_scale=4.0, cfg_normalization=False,
+        prompt=WORDS, negative_prompt=NEGATIVE, guidance_scale=4.0, cfg_normalization=False,
         height=64, width=64, num_inference_steps=4, latents=noise(7), output_type="pt",
     )  # fmt: skip
     expected = pixels(result)
@@ -70,7 +76,7 @@ def test_a_picture_without_guidance_is_the_pipelines_picture(bench: Bench, whole
         prompt="a cat", guidance_scale=0.0, height=64, width=96, num_inference_steps=3,
         latents=seeded_noise(1, (16, 8, 12)), output_type="pt",
     )  # fmt: skip
-    found = bench.picture(whole, 1, prompt="a cat", steps=3, cfgscale=1.0, width=96, scheduler="simple")
+    found = bench.picture(whole, 1, prompt=f"{SYSTEM}a cat", steps=3, cfgscale=1.0, width=96, scheduler="simple")
     assert (found - pixels(result)).abs().max() <= 2.0
 
 
@@ -147,12 +153,10 @@ def test_the_prompt_and_the_shift_are_heard(bench: Bench, whole: ModelFile) -> N
         assert (bench.picture(whole, 5, **{**ASKED, **change}) - plain).abs().max() > 2.0, change
 
 
-def test_a_prompt_may_bring_its_own_system_prompt(bench: Bench, whole: ModelFile) -> None:
+def test_the_system_prompt_is_the_users_to_write(bench: Bench, whole: ModelFile) -> None:
     plain = bench.picture(whole, 5, **ASKED)
-    spelled = {**ASKED, "prompt": f"{SYSTEM} <Prompt Start> {PROMPT}"}
-    assert torch.equal(bench.picture(whole, 5, **spelled), plain)
-    other = {**ASKED, "prompt": f"You draw. <Prompt Start> {PROMPT}"}
-    assert (bench.picture(whole, 5, **other) - plain).abs().max() > 2.0
+    for prompt in (WORDS, f"You draw. <Prompt Start> {WORDS}"):
+        assert (bench.picture(whole, 5, **{**ASKED, "prompt": prompt}) - plain).abs().max() > 2.0
 
 
 def test_odd_sizes_and_endless_prompts_work(bench: Bench, whole: ModelFile) -> None:

@@ -14,15 +14,15 @@ from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit, pipeline_qwen
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from swarm.architectures.families.qwen_image import QWEN_IMAGE, QWEN_IMAGE_EDIT
+from swarm.architectures.families.qwen_image import QWEN_IMAGE
 from swarm.base.errors import BadInput
 from swarm.engine import qwen_text
 from swarm.engine.components import TextOptions
 from swarm.engine.device import choose_device
 from swarm.engine.packing import packed
+from swarm.engine.qwen_places import QwenPlaces
 from swarm.engine.qwen_text import sized
 from swarm.engine.start import families
-from swarm.features.prompt_images import preferred
 from swarm.jobs.job import LoraUse, ModelFile
 from swarm.media.image import Picture
 from tests.engine.conftest import Bench
@@ -185,28 +185,33 @@ def sent(image: Image.Image) -> Picture:
     return Picture(data=file.getvalue(), mime="image/png")
 
 
-@pytest.mark.parametrize("source", ["promptimages", "initimage"])
-def test_an_edited_picture_is_the_pipelines(
-    bench: Bench, folder: Path, source: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Both look at 128x128 here, for the time's sake."""
-    whole_size = pipeline_qwenimage_edit.calculate_dimensions
-    monkeypatch.setattr(pipeline_qwenimage_edit, "calculate_dimensions", lambda _, ratio: whole_size(128 * 128, ratio))
-    monkeypatch.setattr(qwen_text, "ONE", 128 * 128)
-    picture = shown(128, 128)
-    result = given(EDIT.reference(), TABLE, 4)(
+def test_an_edited_picture_is_the_pipelines(bench: Bench, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both look at 112x112 here, for the time's sake and as whole states; words lie behind the drawn picture, as in
+    ComfyUI."""
+    monkeypatch.setattr(pipeline_qwenimage_edit, "calculate_dimensions", lambda _area, _ratio: (112, 112, None))
+    monkeypatch.setattr(qwen_text, "ONE", 112 * 112)
+    picture = shown(112, 112)
+    pipe = EDIT.reference()
+    pipe.transformer.pos_embed = QwenPlaces(pipe.transformer.config.axes_dims_rope)
+    result = given(pipe, TABLE, 4)(
         image=picture, prompt="a cat", true_cfg_scale=1.0, height=64, width=64, num_inference_steps=4,
         latents=packed(noise(7)), output_type="pt",
     )  # fmt: skip
-    file = model(EDIT, EDIT.make(folder, layout="single", name=f"edit-{source}"))
+    file = model(EDIT, EDIT.make(folder, layout="single", name="edit"))
     asked: dict[str, Any] = {"prompt": "a cat", "steps": 4, "cfgscale": 1.0, "smartimagepromptresizing": False}
-    found = bench.picture(file, 7, **asked, **{source: (sent(picture),) if source == "promptimages" else sent(picture)})
+    found = bench.picture(file, 7, **asked, promptimages=(sent(picture),))
     assert (found - pixels(result)).abs().max() <= 2.0
     assert (bench.picture(file, 7, **asked) - found).abs().max() > 2.0
+    small = sent(shown(64, 64))
+    as_init = bench.picture(file, 7, **asked, initimage=small)
+    assert torch.equal(as_init, bench.picture(file, 7, **asked, promptimages=(small,)))
 
 
 def test_several_pictures_are_looked_at(bench: Bench, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a size of whole states: the pipeline has another way to bring them there."""
     monkeypatch.setattr(pipeline_qwenimage_edit_plus, "VAE_IMAGE_SIZE", 64 * 64)
+    monkeypatch.setattr(pipeline_qwenimage_edit_plus, "CONDITION_IMAGE_SIZE", 448 * 448)
+    monkeypatch.setattr(qwen_text, "OF_SEVERAL", 448 * 448)
     pictures = [shown(64, 64), shown(64, 64).rotate(90)]
     result = given(EDIT_PLUS.reference(), TABLE, 4)(
         image=pictures, prompt="a cat", true_cfg_scale=1.0, height=64, width=64, num_inference_steps=4,
@@ -258,6 +263,6 @@ def test_an_encoder_without_eyes_says_so(folder: Path, beside: Mapping[str, Mode
 
 
 def test_the_sizes_that_pictures_are_seen_with() -> None:
-    assert preferred((500, 500), QWEN_IMAGE_EDIT) == (1024, 1024)
-    assert sized(sent(shown(96, 48)), qwen_text.OF_SEVERAL).size == (544, 256)
-    assert sized(sent(shown(64, 64)), qwen_text.ONE).size == (1024, 1024)
+    assert sized(sent(shown(96, 48)), qwen_text.OF_SEVERAL, 0).shape == (3, 272, 543)
+    assert sized(sent(shown(64, 64)), qwen_text.ONE, 64).shape == (3, 1024, 1024)
+    assert sized(sent(shown(960, 1024)), qwen_text.ONE, 64).shape == (3, 1058, 991)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from diffusers import EulerDiscreteScheduler
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from swarm.diffusion.schedule import ScheduleOptions
 from swarm.diffusion.schedules.simple import simple
 from swarm.diffusion.sigmas import SigmaTable
 from swarm.engine.adapters.unet import UnetDenoiser, inpaint_channels
-from swarm.engine.components import Components, TextOptions
+from swarm.engine.components import Components, TextOptions, Vae
 from swarm.engine.device import choose_device
 from swarm.engine.latents import seeded_noise
 from swarm.engine.start import families
@@ -23,7 +25,7 @@ from tests.engine.conftest import Bench
 from tests.engine.flow_oracle import model, pixels
 from tests.support.tiny import encoders, inpainting
 from tests.support.tiny.autoencoders import original_kl, sd_vae
-from tests.support.tiny.family import TinyFamily
+from tests.support.tiny.family import FOLDER, TinyFamily
 from tests.support.tiny.sdxl_refiner import REFINER
 from tests.support.tiny.stable_diffusion_2 import V_MODEL
 from tests.support.tiny.weights import below, state
@@ -94,6 +96,44 @@ def test_a_request_says_what_is_predicted(bench: Bench, tmp_path: Path) -> None:
         assert all((one - other).abs().max() > 1.0 for other in pictures[:number]), number
 
 
+def test_metadata_says_what_is_predicted(bench: Bench, tmp_path: Path) -> None:
+    file = model(V_MODEL, V_MODEL.make(tmp_path, layout="single"))
+    for said in ("epsilon", "v", "v-zsnr"):
+        found = bench.picture(replace(file, prediction=said, stamp=said), 7, **ASKED)
+        assert torch.equal(found, bench.picture(file, 7, **ASKED, overridepredictiontype=said)), said
+
+
+def test_models_with_continuous_noise_levels_say_their_range(tmp_path: Path) -> None:
+    tensors = load_file(V_MODEL.make(tmp_path, layout="single"))
+    save_file({**tensors, "edm_vpred.sigma_max": torch.tensor([120.0])}, tmp_path / "edm.safetensors")
+    components = families().load(model(V_MODEL, tmp_path / "edm.safetensors"), choose_device(0, "auto"), {})
+    assert (components.prediction, components.table.continuous) == ("v_prediction", True)
+    assert (components.table.sigma_min, components.table.sigma_max) == pytest.approx((0.002, 120.0))
+
+
+def test_a_folders_scheduler_says_that_noise_levels_are_continuous(tmp_path: Path) -> None:
+    folder = V_MODEL.make(tmp_path, layout=FOLDER)
+    scheduler = {"_class_name": "EDMEulerScheduler", "sigma_min": 0.002, "sigma_max": 80.0}
+    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(scheduler))
+    components = families().load(model(V_MODEL, folder), choose_device(0, "auto"), {})
+    assert (components.prediction, components.table.continuous) == ("edm", True)
+    # Such a model's latents are the VAE's own without each channel's mean and spread, by half.
+    picture = torch.linspace(-1, 1, 3 * 64 * 64).view(1, 3, 64, 64)
+    own = Vae.encoded(components.vae, picture)
+    torch.testing.assert_close(components.vae.encode(picture)[:, 0], (own[:, 0] + 1.6574) / 8.4927 / 2)
+    torch.testing.assert_close(components.vae.decode(components.vae.encode(picture)), Vae.decoded(components.vae, own))
+
+
+def test_weights_tell_what_stable_diffusion_2_predicts(tmp_path: Path) -> None:
+    path = V_MODEL.make(tmp_path, layout="single")
+    assert loaded(V_MODEL, tmp_path).prediction == "v_prediction"
+    tensors = load_file(path)
+    tensors["model.diffusion_model.output_blocks.11.1.transformer_blocks.0.norm1.bias"] *= 0.5
+    save_file(tensors, tmp_path / "epsilon.safetensors")
+    components = families().load(model(V_MODEL, tmp_path / "epsilon.safetensors"), choose_device(0, "auto"), {})
+    assert components.prediction == "epsilon"
+
+
 @pytest.mark.parametrize("family", EVERY, ids=lambda family: str(family.id))
 def test_every_weight_arrives(tmp_path: Path, family: TinyFamily) -> None:
     found = loaded(family, tmp_path)
@@ -106,7 +146,8 @@ def test_a_refiner_is_told_a_beauty_score(bench: Bench, tmp_path: Path) -> None:
     file = model(REFINER, REFINER.make(tmp_path, layout="single"))
     components = families().load(file, choose_device(0, "auto"), {})
     denoiser = UnetDenoiser(components, choose_device(0, "auto"))
-    assert denoiser.size_numbers(640, 512, enhanced=False) == ((512, 640, 0, 0, 6.0), (512, 640, 0, 0, 2.5))
+    for enhanced in (False, True):
+        assert denoiser.size_numbers(640, 512, enhanced=enhanced) == ((512, 640, 0, 0, 6.0), (512, 640, 0, 0, 2.5))
     pipe = plain(REFINER)
     told, against, summary, other = pipe.encode_prompt(
         PROMPT, negative_prompt=NEGATIVE, do_classifier_free_guidance=True
@@ -121,10 +162,15 @@ def test_a_refiner_is_told_a_beauty_score(bench: Bench, tmp_path: Path) -> None:
 
 def test_xl_is_told_larger_and_smaller_sizes(tmp_path: Path) -> None:
     family = inpainting.SDXL
-    denoiser = UnetDenoiser(loaded(family, tmp_path), choose_device(0, "auto"))
+    components = loaded(family, tmp_path)
+    denoiser = UnetDenoiser(components, choose_device(0, "auto"))
     assert denoiser.size_numbers(1024, 768, enhanced=False) == (((768, 1024, 0, 0, 768, 1024),) * 2)
     large, small = denoiser.size_numbers(1024, 768, enhanced=True)
     assert (large, small) == ((1152, 1536, 0, 0, 768, 1024), (640, 832, 0, 0, 768, 1024))
+    assert denoiser.size_numbers(1216, 832, enhanced=True)[0] == (1280, 1792, 0, 0, 832, 1216), "halves go to even"
+    turbo = replace(components, architecture=replace(components.architecture, id="stable-diffusion-xl-turbo-v1"))
+    plainly = UnetDenoiser(turbo, choose_device(0, "auto"))
+    assert plainly.size_numbers(1024, 768, enhanced=True) == plainly.size_numbers(1024, 768, enhanced=False)
 
 
 def test_enhancements_change_xl_only_and_can_be_left_out(bench: Bench, files: Any) -> None:

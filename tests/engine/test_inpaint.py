@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from swarm.features.colour_match import matched, to_hsv, to_rgb
-from swarm.features.mask_images import Box, blurred, bounds, eight_bits, grown, pasted, widened, working_size
+from swarm.features.mask_images import Box, blurred, bounds, dilated, eight_bits, grown, pasted, working_size
 from swarm.jobs.job import ModelFile
 from swarm.media.image import Picture
 from tests.engine.conftest import SD, Bench
@@ -125,11 +125,12 @@ def test_an_area_is_worked_on_at_the_models_size_in_its_own_shape() -> None:
 
 
 def test_a_piece_is_pasted_by_its_mask() -> None:
-    image, mask = torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8)
-    mask[..., 2:4, 2:4] = 0.5
-    result = pasted(image, torch.ones(1, 3, 4, 4), Box(2, 2, 4, 4), mask)
+    image, mask = torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 4, 4)
+    mask[..., :2, :2] = 0.5
+    result = pasted(image, torch.ones(1, 3, 4, 4), Box(2, 2, 4, 4), mask, soft=True)
     assert result[0, :, 2:4, 2:4].eq(0.5).all()
     assert result.sum() == 0.5 * 3 * 4
+    assert pasted(image, torch.ones(1, 3, 4, 4), Box(2, 2, 4, 4), mask, soft=False).sum() == 3 * 4
     assert image.sum() == 0
 
 
@@ -152,12 +153,13 @@ def test_a_shift_of_colours_is_learnt_outside_the_mask_and_undone_inside(behavio
     assert matched(faded, original, torch.ones_like(mask), behavior) is faded
 
 
-def test_an_even_square_reaches_further_down_and_right() -> None:
+def test_found_areas_widen_less_at_corners() -> None:
     mask = torch.zeros(1, 1, 12, 12)
     mask[0, 0, 5, 6] = 1.0
-    rows, columns = (widened(mask, 6)[0, 0] > 0).nonzero().T
-    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (3, 8, 4, 9)
-    assert torch.equal(widened(mask, 1), mask)
+    assert torch.equal(dilated(mask, 0), mask)
+    rows, columns = (dilated(mask, 3)[0, 0] > 0).nonzero().T
+    assert len(rows) == 25
+    assert ((rows - 5).abs() + (columns - 6).abs()).max() == 3
 
 
 def test_levels_come_back_whole_and_fractions_are_cut_off() -> None:

@@ -12,7 +12,7 @@ from swarm.diffusion.sampler import Noise, NoiseKind, Sampler
 from swarm.diffusion.schedule import Schedule, ScheduleOptions
 from swarm.diffusion.sigmas import SigmaTable
 from swarm.diffusion.space import Space
-from swarm.engine.latents import StepNoise, noise_for, seeded_noise, varied
+from swarm.engine.latents import StepNoise, noise_for, seeded_noise, step_generator, varied
 
 pytestmark = pytest.mark.torch
 SHAPE = (4, 16, 16)
@@ -52,6 +52,13 @@ def test_step_noise_is_drawn_in_order_one_past_the_seed() -> None:
     path = noise("steps")
     for way in ((9.0, 4.0), (9.0, 4.0), (1.5, 0.2)):
         assert torch.equal(drawn(path, *way), torch.randn(1, *SHAPE, generator=generator))
+
+
+def test_step_noise_is_drawn_where_the_model_is() -> None:
+    """With the picture's own seed, where the device has a generator."""
+    gpu = torch.device("cuda", 1)
+    assert step_generator(gpu, 7) == (gpu, 7)
+    assert step_generator(CPU, 7) == step_generator(torch.device("meta"), 7) == (CPU, 8)
 
 
 def test_brownian_noise_is_torchsdes_tree_turned_downwards() -> None:

@@ -9,10 +9,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from swarm.base.errors import BadInput
 from swarm.engine.components import Components
 from swarm.engine.device import choose_device
-from swarm.engine.lora import Patched, cut, delta, magnified, read_lora
+from swarm.engine.lora import Patched
+from swarm.engine.lora_files import read_lora
+from swarm.engine.lora_kinds import changed, cut, delta, magnified
 from swarm.engine.start import families
 from swarm.jobs.job import LoraUse, ModelFile
 from tests.engine.flow_oracle import model
@@ -89,31 +90,41 @@ def test_stable_diffusion_3_has_two_attentions(tmp_path: Path) -> None:
     assert differing(components, expected(MEDIUM_35, {f"{name}.weight": up @ down})) == []
 
 
-@pytest.mark.parametrize("by_row", [True, False])
-def test_dora_keeps_the_lengths_it_was_trained_to(by_row: bool) -> None:
-    weight, lengths = drawn(6, 4), drawn(6, 1).abs() if by_row else drawn(1, 4).abs()
-    made = magnified(weight, lengths)
-    assert torch.allclose(made.norm(dim=1 if by_row else 0), lengths.flatten(), atol=1e-5)
-    assert torch.allclose(torch.nn.functional.normalize(made, dim=1 if by_row else 0),
-                          torch.nn.functional.normalize(weight, dim=1 if by_row else 0), atol=1e-5)  # fmt: skip
+def test_dora_keeps_the_lengths_it_was_trained_to() -> None:
+    weight, change, lengths = drawn(6, 4), drawn(6, 4, seed=1), drawn(1, 4, seed=2).abs()
+    made = magnified(weight, change, lengths)
+    assert torch.allclose(made.norm(dim=0), lengths.flatten(), atol=1e-5)
+    normalize = torch.nn.functional.normalize
+    assert torch.allclose(normalize(made, dim=0), normalize(weight + change, dim=0), atol=1e-5)
 
 
-def test_dora_in_a_fused_layer(tmp_path: Path) -> None:
+def test_dora_by_rows_measures_by_the_weight_as_it_was() -> None:
+    weight, change, lengths = drawn(6, 4), drawn(6, 4, seed=1), drawn(6, 1, seed=2).abs()
+    wanted = (weight + change) * lengths / weight.norm(dim=1, keepdim=True)
+    assert torch.allclose(magnified(weight, change, lengths), wanted, atol=1e-5)
+    assert torch.equal(magnified(weight, change, lengths.flatten()), magnified(weight, change, lengths))
+
+
+@pytest.mark.parametrize("shape", [(3 * WIDTH, 1), (1, WIDTH)])
+def test_dora_in_a_fused_layer(tmp_path: Path, shape: tuple[int, int]) -> None:
     name = "double_blocks.0.img_attn.qkv"
-    down, up, lengths = drawn(2, WIDTH), drawn(3 * WIDTH, 2, seed=1), drawn(3 * WIDTH, 1, seed=2).abs()
+    down, up, lengths = drawn(2, WIDTH), drawn(3 * WIDTH, 2, seed=1), drawn(*shape, seed=2).abs()
     home = "lora_unet_" + name.replace(".", "_")
     tensors = {f"{home}.lora_down.weight": down, f"{home}.lora_up.weight": up, f"{home}.dora_scale": lengths}
     before = DEV.original()[f"{name}.weight"].float()
-    after = before + 0.5 * (magnified(before + up @ down, lengths) - before)
+    after = before + 0.5 * (magnified(before, up @ down, lengths) - before)
     wanted = expected(DEV, {f"{name}.weight": after - before})
     assert differing(put(DEV, tmp_path, tensors, 0.5), wanted) == []
 
 
-def test_dora_by_columns_cannot_be_cut(tmp_path: Path) -> None:
-    home = "lora_unet_double_blocks_0_img_attn_qkv"
-    tensors = {f"{home}.lora_down.weight": drawn(2, WIDTH), f"{home}.lora_up.weight": drawn(3 * WIDTH, 2)}
-    with pytest.raises(BadInput, match="cannot be cut"):
-        put(DEV, tmp_path, tensors | {f"{home}.dora_scale": drawn(1, WIDTH)})
+def test_rotations_of_a_fused_layer_and_changes_of_its_bias(tmp_path: Path) -> None:
+    name, home = "double_blocks.0.img_attn.qkv", "lora_unet_double_blocks_0_img_attn_qkv"
+    blocks, bias = drawn(WIDTH // 4, 12, 12) * 0.1, drawn(3 * WIDTH, seed=1)
+    before = DEV.original()[f"{name}.weight"].float()
+    after = changed(before, {"oft": blocks}, 1.0)
+    assert torch.allclose(after.norm(dim=0), before.norm(dim=0), atol=1e-4)
+    wanted = expected(DEV, {f"{name}.weight": after - before, f"{name}.bias": bias})
+    assert differing(put(DEV, tmp_path, {f"{home}.oft_blocks": blocks, f"{home}.diff_b": bias}), wanted) == []
 
 
 def test_a_convolution_with_a_middle() -> None:

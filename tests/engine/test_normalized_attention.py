@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from swarm.engine.image_words import cross_attention
-from swarm.engine.normalized_attention import LeadingAway, normalized
+from swarm.engine.components import Row
+from swarm.engine.normalized_attention import LeadingAway, normalized, with_negatives
 from swarm.features.normalized_attention import Away
 from swarm.jobs.job import ModelFile
+from swarm.jobs.stage import Conditioning
 from tests.engine.conftest import SD, XL, Bench
 from tests.engine.test_features import differs
 from tests.support.tiny_models import Tiny
@@ -32,18 +33,23 @@ def test_it_is_no_stronger_than_it_may_be_and_mixed() -> None:
     assert torch.allclose(normalized(toward, away, *numbers(2.0, 1.0, 100.0)), 2 * toward - away)
 
 
-def test_a_layer_asks_both_prompts(tiny: Mapping[str, Tiny]) -> None:
-    layer: Any = cross_attention(tiny[SD].unet)[0]
-    generator = torch.Generator().manual_seed(5)
-    width = layer.to_q.in_features
-    hidden, words, other = (torch.randn(1, count, width, generator=generator) for count in (4, 7, 9))
+def test_a_layers_answers_are_led_away(tiny: Mapping[str, Tiny]) -> None:
+    def row(away: Row | None, scale: float, alpha: float) -> Row:
+        told = Away(told=Conditioning(tokens=None), scale=scale, alpha=alpha, tau=100.0)
+        one = Conditioning(tokens=None, extra={} if away is None else {"attention_away": told})
+        return Row(x=torch.zeros(1, 4, 2, 2), timestep=1.0, sigma=1.0, conditioning=one, away=away)
+
+    names = (name.removesuffix(".processor") for name in tiny[SD].unet.attn_processors)
+    layer: Any = tiny[SD].unet.get_submodule(next(name for name in names if name.endswith("attn1")))
+    rows = [row(row(None, 0.0, 0.0), 1.0, 0.5), row(row(None, 0.0, 0.0), 0.0, 1.0)]
+    assert len(with_negatives(rows)) == 4
+    hidden = torch.randn(8, 4, layer.to_q.in_features, generator=torch.Generator().manual_seed(5))
     with torch.inference_mode():
-        neutral = LeadingAway([Away(tokens=other, scale=1.0, alpha=0.5, tau=1.5)])(layer, hidden, words)
-        plain = layer(hidden, encoder_hidden_states=words)
-        only_other = LeadingAway([Away(tokens=other, scale=0.0, alpha=1.0, tau=100.0)])(layer, hidden, words)
-        of_other = layer(hidden, encoder_hidden_states=other)
-    assert torch.allclose(neutral, plain, atol=1e-5)
-    assert torch.allclose(only_other, of_other, atol=1e-5)
+        plain = layer.processor(layer, hidden)
+        made = LeadingAway(layer.processor, rows)(layer, hidden)
+    wanted = plain.clone()
+    wanted[1::4] = plain[3::4]
+    assert torch.allclose(made, wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("family", [SD, XL])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from swarm.features.refiner import begins_at, hand_over, refiner_input, upscaled
+from swarm.features.refiner import begins_at, hand_over, refiner_input, refiner_steps, upscaled
 from swarm.features.resize import LATENT_METHODS, METHODS, bislerp, scaled, scaled_latent
 from swarm.jobs.events import ImageDone, StepDone
 from swarm.jobs.job import ModelFile
@@ -90,6 +90,8 @@ def test_the_refine_stage_reads_its_own_words_first() -> None:
     assert {key: read[key] for key in expected} == expected
     assert "in oil" in read["prompt"]
     assert read["negativeprompt"] == "fog"
+    own = GenerationInput({"steps": 20, "refinersteps": 9}, sections={1: {"steps": 5, "cfgscale": 2.0}})
+    assert (refiner_steps(own), refiner_input(own, 9, 640, 512).values["cfgscale"]) == (9, 2.0)
 
 
 def test_where_stages_meet() -> None:
@@ -105,7 +107,8 @@ def test_where_stages_meet() -> None:
 def test_every_method_resizes_a_flat_picture_to_a_flat_picture() -> None:
     flat = torch.full((1, 3, 8, 12), 0.5)
     for method in METHODS:
-        assert (scaled(flat, method, 21, 17) - 0.5).abs().max() < 1e-3
+        # Lanczos works on levels as bytes.
+        assert (scaled(flat, method, 21, 17) - 0.5).abs().max() < (1 / 255 if method == "lanczos" else 1e-3)
         assert scaled(flat, method, 21, 17).shape == (1, 3, 17, 21)
     for method in LATENT_METHODS:
         assert (scaled_latent(flat, method, 21, 17) - 0.5).abs().max() < 1e-3
@@ -114,3 +117,12 @@ def test_every_method_resizes_a_flat_picture_to_a_flat_picture() -> None:
 def test_turning_keeps_the_strength_of_a_latent() -> None:
     latent = torch.nn.functional.normalize(torch.randn(1, 4, 6, 6, generator=torch.Generator().manual_seed(0)), dim=1)
     assert (bislerp(latent, 15, 11).norm(dim=1) - 1.0).abs().max() < 1e-3
+
+
+def test_changing_prompts_count_the_base_walks_steps(bench: Bench, files: Mapping[str, ModelFile]) -> None:
+    values = {"steps": 4, "refinersteps": 8, "refinercontrolpercentage": 0.5, "refinermethod": "PostApply"}
+    plain = bench.picture(files[SD], 3, prompt="a fox", **values)
+    never = bench.picture(files[SD], 3, prompt="[a fox:a (boat:3):4]", **values)
+    assert (never - plain).abs().max() <= 1.0
+    late = bench.picture(files[SD], 3, prompt="[a fox:a (boat:3):3]", **values)
+    assert (late - plain).abs().max() > 1.0

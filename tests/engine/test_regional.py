@@ -53,3 +53,14 @@ def test_regions_share_calls_with_others(bench: Bench, files: Mapping[str, Model
     bench.finish()
     for id, expected in zip(ids, alone, strict=True):
         assert (bench.pixels(id) - expected).abs().max() <= 1.0
+
+
+def test_what_base_adds_is_for_the_whole_and_not_for_the_background(
+    bench: Bench, files: Mapping[str, ModelFile]
+) -> None:
+    region = "<region:0.25,0,0.5,1//cid=11>a boat"
+    made = bench.picture(files[SD], 3, prompt=f"a beach<base//cid=5>at (night:2){region}")
+    spelled = f"a beach at (night:2){region}"
+    told = bench.picture(files[SD], 3, prompt=f"{spelled}<region:background//cid=12>a beach")
+    assert (made - told).abs().max() <= 1.0
+    assert (made - bench.picture(files[SD], 3, prompt=spelled)).abs().max() > 1.0

@@ -19,8 +19,9 @@ from swarm.engine.networks.detector import Detector
 from swarm.engine.networks.words import load
 from swarm.engine.networks.yolo import Fitted, findings
 from swarm.features.found_areas import by_words, files_for, found_area
-from swarm.features.mask_images import Box
-from swarm.features.segments import finders, segment_input, segment_steps, shaped, spread, target_resolution
+from swarm.features.mask_images import Box, bounds, spread
+from swarm.features.segment_params import target_resolution
+from swarm.features.segments import finders, segment_input, segment_steps
 from swarm.jobs.events import ImageDone, StepDone
 from swarm.jobs.job import ModelFile
 from swarm.media.image import Pixels
@@ -143,8 +144,11 @@ def test_certainty_becomes_a_mask() -> None:
 
 
 def test_where_areas_are_drawn() -> None:
-    assert shaped(Box(10, 10, 20, 10), 1.0, 100, 100) == Box(10, 5, 20, 20)
-    assert shaped(Box(0, 0, 40, 10), 0.5, 50, 60) == Box(0, 0, 40, 60)
+    mask = torch.zeros(1, 1, 60, 100)
+    mask[..., 10:20, 10:30] = 1.0
+    assert bounds(mask, 0, 1.0) == Box(10, 5, 20, 20)
+    assert bounds(mask, 10, 0.5) == Box(0, 0, 40, 60)
+    assert bounds(mask, 0, 8.0) == Box(0, 10, 80, 10)
     assert target_resolution(GenerationInput({"segmenttargetresolution": "640x512"})) == (640, 512)
     assert target_resolution(GenerationInput()) is None
     with pytest.raises(BadInput, match="1024x1024"):

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 import torch
 
+from swarm.engine.adapters.pixart_load import PixartText
 from swarm.engine.components import TextOptions
 from swarm.engine.text import CHUNK, ClipEncoder, ClipText, chunked
-from swarm.engine.tokenizer import clip_tokenizer
+from swarm.engine.text_t5 import T5Encoder
+from swarm.engine.tokenizer import clip_tokenizer, t5_tokenizer
 from tests.engine.conftest import SD, XL
+from tests.support.tiny import encoders as encoders_of_t5
 from tests.support.tiny_models import Tiny
 
 pytestmark = pytest.mark.torch
@@ -104,3 +107,11 @@ def test_short_spans_are_not_torn_between_chunks() -> None:
 def test_nothing_is_one_empty_chunk() -> None:
     assert [chunk.ids for chunk in chunked([])] == [()]
     assert [chunk.ids for chunk in chunked([((), 1.0)])] == [()]
+
+
+@torch.inference_mode()
+def test_every_family_reads_breaks_part_by_part() -> None:
+    text = PixartText(T5Encoder(encoders_of_t5.t5(), t5_tokenizer(), CPU))
+    first, second = (text.encode(part, TextOptions()).tokens for part in ("a fox ", " a (boat:1.2)"))
+    made = text.encode("a fox <break> a (boat:1.2)", TextOptions()).tokens
+    torch.testing.assert_close(made, torch.cat([first, second], dim=1))

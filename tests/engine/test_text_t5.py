@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -25,7 +27,7 @@ def made(model: object, **options: object) -> T5Encoder:
 def test_lengths(model: object) -> None:
     assert made(model, shortest=256).encode("a cat").shape == (1, 256, encoders.T5)
     assert made(model, shortest=256).encode("cat " * 300).shape[1] == 301
-    assert made(model, pads=1).encode("a cat").shape[1] == 5
+    assert made(model).encode("a cat").shape[1] == 4
     assert made(model, shortest=77).encode("one BREAK two").shape[1] == 77
 
 
@@ -38,12 +40,18 @@ def test_weights_move_away_from_the_empty_prompt(model: object) -> None:
     assert torch.allclose(strong[:, count:], plain[:, count:], atol=1e-6)
 
 
-def test_hidden_padding_does_not_change_the_words(model: object) -> None:
-    short, long = made(model, hides_padding=True), made(model, hides_padding=True, shortest=40)
-    words = short.encode("a red fox")
-    assert torch.allclose(long.encode("a red fox")[:, : words.shape[1]], words, atol=1e-5)
-    open_eyed = made(model, shortest=40).encode("a red fox")[:, : words.shape[1]]
-    assert not torch.allclose(open_eyed, words, atol=1e-3)
+def test_padding_is_seen(model: object) -> None:
+    words = made(model).encode("a red fox")
+    assert not torch.allclose(made(model, shortest=40).encode("a red fox")[:, : words.shape[1]], words, atol=1e-3)
+
+
+@torch.inference_mode()
+def test_weights_may_lead_away_from_padding_alone(model: Any) -> None:
+    encoder = made(model, ends=False)
+    plain, strong = encoder.encode("a cat"), encoder.encode("(a cat:1.5)")
+    padding = model(input_ids=torch.zeros(1, 4, dtype=torch.long)).last_hidden_state
+    assert torch.allclose(strong[:, :3], padding[:, :3] + (plain[:, :3] - padding[:, :3]) * 1.5, atol=1e-5)
+    assert torch.allclose(strong[:, 3:], plain[:, 3:], atol=1e-6)
 
 
 def test_a_deeper_layer_gets_the_final_norm(model: object) -> None:

@@ -17,6 +17,10 @@ from tests.params.fixed_choices import parsed
         ({"aspectratio": "16:9", "width": 640}, (640, 512)),
         ({"aspectratio": "Custom", "sidelength": 1024, "width": 640}, (640, 512)),
         ({"width": 1000, "altresolutionheightmultiplier": 0.5}, (1000, 500)),
+        (
+            {"aspectratio": "16:9", "sidelength": 1024, "width": 1000, "altresolutionheightmultiplier": 0.5},
+            (1344, 500),
+        ),
         ({"altresolutionheightmultiplier": 0.5}, (512, 512)),
         ({"rawresolution": "640x480", "width": 64, "sidelength": 1024, "aspectratio": "1:1"}, (640, 480)),
     ],

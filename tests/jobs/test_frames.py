@@ -38,7 +38,12 @@ fractions = st.floats(0, 1)
 pictures = st.builds(Picture, data=st.binary(max_size=50), mime=texts, path=st.none() | texts)
 pixels = st.builds(Pixels, width=numbers, height=numbers, mode=texts, data=st.binary(max_size=50))
 models = st.builds(
-    ModelFile, name=texts, path=st.just(Path("/a/b c.safetensors")), family=st.none() | texts, stamp=texts
+    ModelFile,
+    name=texts,
+    path=st.just(Path("/a/b c.safetensors")),
+    family=st.none() | texts,
+    stamp=texts,
+    prediction=texts,
 )
 loras = st.builds(LoraUse, file=models, weight=fractions, text_weight=fractions)
 values = st.one_of(texts, numbers, fractions, st.booleans(), pictures, st.lists(texts, max_size=3).map(tuple))

@@ -14,6 +14,7 @@ from swarm.diffusion.schedule import Schedule, ScheduleOptions, sigmas_for
 from swarm.diffusion.schedules.beta import quantile, regularized_beta
 from swarm.diffusion.schedules.flux2 import bend
 from swarm.diffusion.sigmas import SigmaTable
+from swarm.diffusion.space import Space
 
 SAMPLERS = collect(samplers, Sampler)
 SCHEDULES = collect(schedules, Schedule)
@@ -92,6 +93,10 @@ def test_some_samplers_drop_the_second_last_sigma() -> None:
     # Schedules tuned to certain levels keep them all.
     assert visited("dpm_2", "turbo", 4) == sigmas("turbo", 4)
     assert visited("euler", "karras", 0) == []
+    asked = ScheduleOptions(sigma_min=0.1, sigma_max=9.0)
+    narrow = sigmas("karras", 6, asked)
+    for sampler, wanted in (("dpm_2", [*narrow[:5], 0.0]), ("uni_pc", sigmas("karras", 5, asked))):
+        assert sigmas_for(SAMPLERS[sampler], SCHEDULES["karras"], 5, TABLE, asked) == wanted
 
 
 def test_flux2_shifts_by_size_and_steps() -> None:
@@ -112,13 +117,25 @@ def test_ltxv_ends_its_share_at_a_tenth() -> None:
 
 
 def test_ideogram_takes_quantiles_of_a_logit_normal_distribution() -> None:
-    at_base = ScheduleOptions(width=512, height=512)
+    at_base = ScheduleOptions(cells=32 * 32)
     answer = sigmas("ideogram4", 4, at_base)
     assert answer[2] == pytest.approx(0.5)
     assert answer[1] == pytest.approx(1 / (1 + exp(-1.75 * 0.6744897501960817)))
     assert answer[0] == pytest.approx(1 / (1 + exp(-9.0)))
     assert sigmas("ideogram4turbo", 4, at_base)[2] == pytest.approx(1 / (1 + exp(-0.5)))
     assert sigmas("ideogram4", 4)[2] == pytest.approx(1 / (1 + exp(-log(2))))
+
+
+def test_continuous_levels_have_a_quarter_of_their_logarithm_as_timestep() -> None:
+    table = SigmaTable.edm(0.002, 80.0)
+    assert (table.sigma_min, table.sigma_max) == pytest.approx((0.002, 80.0))
+    assert table.nearest_t(3.0) == table.t_of(3.0) == pytest.approx(log(3.0) / 4)
+    assert table.sigma_of(table.t_of(3.0)) == pytest.approx(3.0)
+    space = Space(table)
+    assert (space.sigma_after(0.0), space.sigma_after(1.0)) == pytest.approx((80.0, 0.002))
+    assert space.sigma_after(0.5) == pytest.approx(0.4)
+    assert space.share_at(0.4) == pytest.approx(0.5)
+    assert space.share_at(100.0) == 0.0
 
 
 def test_normal_spaces_timesteps_evenly_with_both_ends() -> None:
@@ -143,7 +160,10 @@ def test_karras_spaces_the_seventh_root_or_another() -> None:
     low, high = TABLE.sigma_min, TABLE.sigma_max
     middle = ((low ** (1 / 7) + high ** (1 / 7)) / 2) ** 7
     assert sigmas("karras", 3) == pytest.approx([high, middle, low, 0.0])
-    assert sigmas("karras", 3, ScheduleOptions(rho=1.0))[1] == pytest.approx((low + high) / 2)
+    asked = ScheduleOptions(rho=1.0, sigma_min=low, sigma_max=high)
+    assert sigmas("karras", 3, asked)[1] == pytest.approx((low + high) / 2)
+    # Without a range it is forgotten, as SwarmUI forgets it.
+    assert sigmas("karras", 3, ScheduleOptions(rho=1.0)) == sigmas("karras", 3)
 
 
 def test_exponential_keeps_the_ratio() -> None:
@@ -156,6 +176,8 @@ def test_the_range_may_be_asked_for(id: str) -> None:
     assert sigmas(id, 5, ScheduleOptions(sigma_min=0.1, sigma_max=9.0))[::4] == pytest.approx([9.0, 0.1])
     assert sigmas(id, 5, ScheduleOptions(sigma_min=-1.0, sigma_max=9.0)) == sigmas(id, 5)
     assert sigmas(id, 5, ScheduleOptions(sigma_max=9.0)) == sigmas(id, 5)
+    assert sigmas(id, 5, ScheduleOptions(sigma_min=0.0, sigma_max=9.0))[-2:] == pytest.approx([1e-4, 0.0])
+    assert sigmas(id, 5, ScheduleOptions(sigma_min=9.0, sigma_max=0.1)) == sigmas(id, 5)
 
 
 def test_kl_optimal_spaces_the_angle() -> None:
@@ -173,12 +195,17 @@ def test_linear_quadratic_bends_smoothly_in_the_middle() -> None:
 def test_turbo_has_ten_steps_at_most() -> None:
     assert sigmas("turbo", 2) == [TABLE.sigmas[999], TABLE.sigmas[899], 0.0]
     assert len(sigmas("turbo", 40)) == 11
+    flux, edm = SigmaTable.flow(3.0, 10_000), SigmaTable.edm()
+    assert sigmas("turbo", 2, table=flux)[:2] == pytest.approx([flux.sigma_of(9990), flux.sigma_of(8990)])
+    assert sigmas("turbo", 2, table=edm) == [edm.sigmas[999], edm.sigmas[899], 0.0]
 
 
 def test_align_your_steps_hits_the_published_table_at_ten_steps() -> None:
     assert sigmas("align_your_steps", 10)[:3] == pytest.approx([14.6146412293, 6.4745760956, 3.8636745985])
     xl = sigmas("align_your_steps", 10, ScheduleOptions(compat="stable-diffusion-xl-v1"))
     assert xl[1] == pytest.approx(6.3184485287)
+    flux_2 = sigmas("align_your_steps", 10, ScheduleOptions(compat="flux-2"), SigmaTable.flow(3.0))
+    assert flux_2[:2] == pytest.approx([0.9968, 0.9886])
 
 
 def test_the_beta_distribution_is_right() -> None:

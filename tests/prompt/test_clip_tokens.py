@@ -32,9 +32,9 @@ def test_known_numbers() -> None:
 
 
 def test_a_long_text_is_quick() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert clip_tokens("x" * 102_400) and clip_tokens("\x00!" * 51_200)
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
 
 
 @pytest.mark.torch

@@ -13,7 +13,7 @@ from swarm.prompt.docs import prompt_syntax_page
 from swarm.prompt.dotnet_random import DotnetRandom
 from swarm.prompt.expand import expand, tag_table
 from swarm.prompt.lexer import TagUse
-from swarm.prompt.tag import LoraTag, PromptTag, TagContext, prompt_tag
+from swarm.prompt.tag import Draws, LoraTag, PromptTag, TagContext, prompt_tag
 
 TAGS = collect(swarm.prompt.tags, PromptTag)
 TABLE = tag_table(TAGS)
@@ -23,7 +23,9 @@ TABLE = tag_table(TAGS)
 class Lists:
     """Wildcards and LoRAs by name, and a request whose only parameter is `steps`."""
 
-    lists: Mapping[str, Sequence[str]] = field(default_factory=lambda: {"animals": ["cat", "dog", "<random:fox>"]})
+    lists: Mapping[str, Sequence[str]] = field(
+        default_factory=lambda: {"animals": ["cat", "dog", "<random:fox>"], "twice": ["a", "x", "a"]}
+    )
     steps: str = "20"
 
     def find(self, name: str) -> tuple[str, Sequence[str]] | None:
@@ -69,7 +71,7 @@ class OneEmbedding:
 def context(seed: int = 1) -> TagContext:
     return TagContext(
         TABLE,
-        seed,
+        lambda: Draws(seed),
         wildcards=Lists(),
         known_loras=TwoLoras(),
         known_embeddings=OneEmbedding(),
@@ -129,14 +131,22 @@ def test_ranges_draw_what_the_same_seed_draws_elsewhere(seed: int, picks: list[i
         ("<param[steps]:30><param:steps>", "30"),
         ("<lora:ink:0.5:0.2>a", "a"),
         ("<wildcard:animals,not=cat|dog>", "fox"),
-        ("<wc:animals,not=cat|dog|<random:fox>>", ""),
+        ("<wc:animals,not=cat|dog|<random:fox>>", "fox"),
+        ("<wc:animals,not=cat|dog|<random:<random:fox>>>", "fox"),
+        ("<wc:twice,not=x>", "a"),
         ("a <preset:wrap>b", "(x a b:1.1)"),
-        ("a<p:add>, b<p:wrap>", "(x a, b more:1.1)"),
+        ("a<p:add>, b<p:wrap>", "(x a, bmore:1.1)"),
+        ("a<p:wrap>, b<p:wrap>", "(x (x a, b:1.1):1.1)"),
+        ("a <random:b<p:wrap>> c", "a (x b:1.1) c"),
+        ("<repeat[1.5]:a> <repeat:2>", "a a "),
+        ("<lora:ink> a ", " a "),
         ("<repeat[2]:<preset:silent>a>", "a a"),
         ("a <preset:nope>", "a <preset:nope>"),
         ("a\x00b\x01[", "ab["),
         ("<embed:Hands>, <embedding:neg\\hands>", "<embed:neg/hands>, <embed:neg/hands>"),
         ("<repeat[2]:<embed:hands>>", "<embed:neg/hands> <embed:neg/hands>"),
+        (r"a embedding:neg\hands, (embedding:Neg/hands:1.2)", "a <embed:neg/hands>, (<embed:neg/hands>:1.2)"),
+        ("embedding:hands no_embedding:neg/hands", "embedding:hands no_embedding:neg/hands"),
         ("<trigger>", "zebra"),
         ("<trigger> <lora:ink> <trigger>", "zebra, drawn, inky  zebra, drawn, inky"),
         ("a <base>b <refiner>c", "a <base//cid=5>b <refiner//cid=1>c"),
@@ -196,13 +206,13 @@ def test_both_prompts_share_randomness_and_variables() -> None:
     first = expand("<setvar[a]:<random:0,1,2>> <random:0,1,2> <random:0,1,2>", shared)
     second = expand("<random:0,1,2> <var:a>", shared)
     assert (first.text, second.text) == ("0 0 1", "1 0")
-    assert shared.drew
 
 
 def test_a_prompt_without_choices_draws_nothing() -> None:
-    quiet = context()
-    assert expand("a <comment:b>", quiet).original == "a <comment:b>"
-    assert not quiet.drew
+    def seed() -> Draws:
+        raise AssertionError("nothing was to be drawn")
+
+    assert expand("a <comment:b>", TagContext(TABLE, seed)).original == "a <comment:b>"
 
 
 def test_loras_and_wildcards_are_reported_with_the_text_that_used_them() -> None:
@@ -239,9 +249,8 @@ def test_an_expanded_prompt_expands_to_itself(prompt: str) -> None:
 
 
 def test_the_seed_may_be_the_number_of_the_option() -> None:
-    by_index = TagContext(TABLE, 7, wildcards=Lists(), picks_by_index=True)
+    by_index = TagContext(TABLE, lambda: Draws(7, by_index=True), wildcards=Lists())
     assert expand("<random:a,b,c> <random[2]:a,b,c> <wc:animals>", by_index).text == "b b c dog"
-    assert by_index.drew
 
 
 def test_picks_do_not_repeat_before_all_were_picked() -> None:
@@ -275,13 +284,13 @@ def test_a_macro_that_calls_itself_ends_with_a_warning() -> None:
     ],
 )
 def test_bombs_end_quickly(bomb: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         text = drawn(bomb)
     except BadInput as error:
         text = error.sentence
     assert len(text) < 2_000_000
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
 
 
 def test_a_tag_is_one_declared_value() -> None:
@@ -291,7 +300,7 @@ def test_a_tag_is_one_declared_value() -> None:
         return context.expand(tag.body).upper()
 
     table = tag_table(TAGS.joined(Registry([("here", shout)])))
-    assert expand("<yell:a <random:b>>", TagContext(table, 1)).text == "A B"
+    assert expand("<yell:a <random:b>>", TagContext(table, lambda: Draws(1))).text == "A B"
 
 
 def test_two_tags_cannot_share_a_name() -> None:

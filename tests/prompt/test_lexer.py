@@ -53,7 +53,7 @@ def test_lists_split_at_the_strongest_separator_outside_tags(text: str, parts: l
 
 @pytest.mark.parametrize("text", ["<" * 300_000, "<a:" * 100_000 + ">" * 100_000, "<>" * 150_000, "a,<b>" * 60_000])
 def test_hostile_text_is_read_in_linear_time(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     split_tags(text)
     split_smart(text)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5

@@ -54,7 +54,7 @@ def object_info(checkpoints: list[str], loras: list[str]) -> dict[str, Any]:
             steps=_WHOLE,
             cfg=_NUMBER,
             sampler_name=[["euler", "heun", "dpmpp_2m"], {}],
-            scheduler=[["normal", "karras"], {}],
+            scheduler=[["normal", "karras", "simple"], {}],
             positive=["CONDITIONING"],
             negative=["CONDITIONING"],
             latent_image=["LATENT"],
@@ -96,6 +96,7 @@ def _further() -> dict[str, Any]:
             ["MODEL"], model=["MODEL"], max_shift=_NUMBER, base_shift=_NUMBER, width=_WHOLE, height=_WHOLE
         ),
         "ModelSamplingSD3": _node(["MODEL"], model=["MODEL"], shift=_NUMBER),
+        "ModelSamplingAuraFlow": _node(["MODEL"], model=["MODEL"], shift=_NUMBER),
         "ModelSamplingDiscrete": _node(
             ["MODEL"], model=["MODEL"], sampling=[["eps", "v_prediction", "lcm", "x0"]], zsnr=switch
         ),

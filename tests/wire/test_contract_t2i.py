@@ -234,6 +234,7 @@ def test_seeds_of_batches_and_variations(client: SwarmClient) -> None:
     assert seeds(noseedincrement=True) == [(5, None), (6, None), (5, None), (6, None)]
     varied = {"variationseed": 100, "variationseedstrength": 0.5}
     assert seeds(**varied) == [(5, 100), (5, 101), (5, 102), (5, 103)]
+    assert seeds(variationseedstrength=0.5) == [(5, 0), (5, 1), (7, 0), (7, 1)]
 
 
 def test_pictures_nobody_asked_for_are_numbered_apart(client: SwarmClient) -> None:

@@ -140,7 +140,7 @@ def test_a_preset_named_in_the_prompt_wraps_the_whole_prompt(client: SwarmClient
     add(client, "Add", param_map={"prompt": "more"})
     said = recorded(client, prompt="a <preset:wrap>cat<p:Add>", negativeprompt="ugly")[0]
     params = said["sui_image_params"]
-    assert (params["prompt"], params["steps"]) == ("x (a cat:1.2) more", 3)
+    assert (params["prompt"], params["steps"]) == ("x (a cat:1.2)more", 3)
     assert params["negativeprompt"] == "ugly, bad"
     assert said["sui_extra_data"]["original_prompt"] == "a <preset:wrap>cat<p:Add>"
 

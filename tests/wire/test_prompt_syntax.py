@@ -83,6 +83,13 @@ def test_the_wildcard_seed_may_count_the_options(stocked: SwarmClient) -> None:
     assert text["sui_image_params"]["prompt"] == "c"
 
 
+def test_a_tag_may_set_the_wildcard_seed_of_those_behind_it(stocked: SwarmClient) -> None:
+    text = said(stocked, prompt="<param[wildcardseed]:42><random:0,1,2> <random:0,1,2> <lora:ink>")
+    assert (text["sui_image_params"]["prompt"], text["sui_image_params"]["wildcardseed"]) == ("1 0 ", 42)
+    byindex = said(stocked, prompt="<param[wildcardseedbehavior]:Index><random:a,b,c,d>", wildcardseed=6)
+    assert byindex["sui_image_params"]["prompt"] == "c"
+
+
 def test_too_many_regions_are_refused_with_a_sentence(stocked: SwarmClient) -> None:
     messages = stocked.generate_ws(**SMALL, prompt="<region:0,0,1,1>a" * 101)
     assert "The prompt has more than 100 regions, objects and segments." in [m.get("error") for m in messages]

@@ -9,16 +9,18 @@ from swarm.base.data_url import parse_data_url
 from swarm.base.errors import BadInput, NotFound
 from swarm.base.json import JsonObject
 from swarm.base.tasks import to_thread
+from swarm.catalog.wire import PLACEHOLDER
 
 CLEAR = "clear"
 
 
 def given_picture(text: str | None) -> tuple[str, bytes] | None:
-    """(mime, bytes) of a preview that came as a data URL; None for none, or the word that removes one.
+    """(mime, bytes) of a preview that came as a data URL; None for none, for the word that removes one, and for what
+    lists say of a preview: programs send it back with the rest.
 
     Raises BadInput for anything else.
     """
-    if not text or text == CLEAR:
+    if not text or text in (CLEAR, PLACEHOLDER) or text.startswith("/ViewSpecial/"):
         return None
     mime, data = parse_data_url(text)
     if not mime.startswith("image/"):

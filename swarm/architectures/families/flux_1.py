@@ -108,7 +108,6 @@ FLUX_FILL = replace(
     detect=lambda header: _is_guided(header) and _inputs(header) == 384,
     pipeline="FluxFillPipeline",
 )
-_UPRIGHT = ((672, 1568), (688, 1504), (720, 1456), (752, 1392), (800, 1328), (832, 1248), (880, 1184), (944, 1104))
 FLUX_KONTEXT = replace(
     FLUX_DEV,
     id="Flux.1-dev/kontext",
@@ -117,11 +116,10 @@ FLUX_KONTEXT = replace(
     pipeline="FluxKontextPipeline",
     takes_references=True,
     looks_at_init=True,
-    reference_sizes=(*_UPRIGHT, (1024, 1024), *((height, width) for width, height in reversed(_UPRIGHT))),
+    reference_pixels=1024 * 1024,
+    references_follow_result=True,
 )
-FLUX_DEPTH = replace(
-    FLUX_DEV, id="Flux.1-dev/depth", name="Flux.1 Depth", detect=None, pipeline="FluxControlPipeline", adapter=None
-)
+FLUX_DEPTH = replace(FLUX_DEV, id="Flux.1-dev/depth", name="Flux.1 Depth", detect=None, pipeline="FluxControlPipeline")
 FLUX_CANNY = replace(FLUX_DEPTH, id="Flux.1-dev/canny", name="Flux.1 Canny")
 
 
@@ -150,6 +148,7 @@ CHROMA = replace(
     adapter="chroma",
     flow_shift=1.0,
     shift_grows=False,
+    train_steps=1000,
     default_schedule="beta",
     text_encoders=("t5xxl",),
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from math import exp
 
-from swarm.architectures.architecture import Architecture, CompatClass, Detector, LatentFormat
+from swarm.architectures.architecture import Architecture, CompatClass, Detector
+from swarm.architectures.families.latents import FLUX_2_LATENT
 from swarm.architectures.header import Header
 from swarm.architectures.rules import denoiser_shape, lora_for
 
@@ -54,11 +55,12 @@ FLUX_2_DEV = Architecture(
     standard_width=1024,
     standard_height=1024,
     detect=_modulation(36864),
-    latent=LatentFormat(channels=128, scale=1.0, downscale=16),
+    latent=FLUX_2_LATENT,
     prediction="flow",
     pipeline="Flux2Pipeline",
     adapter="flux-2",
     flow_shift=exp(2.02),
+    shift_grows=True,
     train_steps=10_000,
     default_schedule="flux2",
     takes_references=True,

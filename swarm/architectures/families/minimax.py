@@ -33,6 +33,13 @@ MINIMAX_H3_LORA = listed(
     detect=(with_lora_for("blocks.0.adaln_proj.linear") | with_lora_for("blocks.0.attn.qkv_proj"))
     & with_lora_for("blocks.49.mlp.fc2", "token_refiner.blocks.0.attn.out_proj"),
 )
+MINIMAX_H3_EMBEDDING = listed(
+    "minimax-h3/embedding",
+    "MiniMax H3 Embedding",
+    H3_COMPAT,
+    960,
+    detect=lambda header: header.has("qwen3vl_32b") and len(header.tensors) < 4,
+)
 MINIMAX_H3_VAE = listed(
     "minimax-h3/vae",
     "MiniMax H3 Video VAE",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from swarm.architectures.architecture import Architecture, CompatClass, LatentFormat
+from swarm.architectures.architecture import Architecture, CompatClass
+from swarm.architectures.families.latents import QWEN_LATENT
 from swarm.architectures.header import Header
 from swarm.architectures.rules import denoiser_shape, lora_for
 
@@ -49,11 +50,11 @@ QWEN_IMAGE = Architecture(
     standard_width=1328,
     standard_height=1328,
     detect=lambda header: _is_checkpoint(header) and not header.has("__index_timestep_zero__"),
-    latent=LatentFormat(channels=16, scale=1.0),
+    latent=QWEN_LATENT,
     prediction="flow",
     pipeline="QwenImagePipeline",
     adapter="qwen-image",
-    flow_shift=1.15,
+    flow_shift=3.0,
     default_schedule="simple",
     text_encoders=("qwen2.5vl",),
     text_width=3584,
@@ -74,6 +75,7 @@ QWEN_IMAGE_EDIT_PLUS = replace(
     name="Qwen Image Edit Plus",
     detect=lambda header: _is_checkpoint(header) and header.has("__index_timestep_zero__"),
     pipeline="QwenImageEditPlusPipeline",
+    negative_references=True,
 )
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
+from swarm.architectures.architecture import Architecture
 from swarm.backends.comfy.graph import Graph, Input, Link
 from swarm.backends.comfy.info import ComfyInfo
 from swarm.base.errors import BackendError
@@ -30,7 +32,8 @@ class Loaded:
 class Building:
     """`uploaded`: the server's names of pictures, by parameter id. `base`, `refiner`: models with their LoRAs and
     patches. `positive`, `negative`: what the base walk is told. `start`: the latent it begins with. `seed`: of the
-    picture that is being made, `latent` or `image`: how far it has come. `outputs`: the nodes that hold pictures."""
+    picture that is being made, `latent` or `image`: how far it has come. `outputs`: the nodes that hold pictures.
+    `architectures`: model classes by id."""
 
     job: Job
     info: ComfyInfo
@@ -45,6 +48,7 @@ class Building:
     image: Link | None = None
     vae: Link | None = None
     outputs: list[str] = field(default_factory=list)
+    architectures: Mapping[str, Architecture] = field(default_factory=lambda: MappingProxyType({}))
     _known: dict[Hashable, str] = field(default_factory=dict)
 
     def add(self, class_type: str, **inputs: Input) -> Link:

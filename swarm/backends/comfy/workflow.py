@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import swarm.backends.comfy.steps
+from swarm.architectures.architecture import Architecture
 from swarm.backends.comfy.building import Building, ComfyStep
 from swarm.backends.comfy.info import ComfyInfo
 from swarm.backends.comfy.steps.ending import saved
@@ -49,12 +51,19 @@ def uploads(job: Job) -> Iterator[tuple[str, Picture]]:
             yield param.id, picture
 
 
-def workflow_of(job: Job, info: ComfyInfo, uploaded: Mapping[str, str]) -> Workflow:
-    """`uploaded`: the server's names of the pictures of `uploads`. Raises BackendError for what it cannot express.
+def workflow_of(
+    job: Job,
+    info: ComfyInfo,
+    uploaded: Mapping[str, str],
+    architectures: Mapping[str, Architecture] = MappingProxyType({}),
+) -> Workflow:
+    """`uploaded`: the server's names of the pictures of `uploads`. `architectures`: model classes by id.
+
+    Raises BackendError for what it cannot express.
 
     Each picture of a batch has a sampler of its own, so that picture k comes from seed k, as everywhere else.
     """
-    building = Building(job=job, info=info, uploaded=uploaded)
+    building = Building(job=job, info=info, uploaded=uploaded, architectures=architectures)
     for step in STEPS:
         if not step.per_picture:
             step.run(building)

@@ -44,6 +44,8 @@ async def over_socket(
             elif isinstance(image := message.get("image"), str):
                 index = _index(message.get("batch_index"))
                 yield ImageDone(index=index, result=await result_of(image), seconds=time.monotonic() - began)
+            elif message.get("socket_intention") == "close":
+                return  # the remote would wait two more seconds for another request
 
 
 async def _messages(socket: Any) -> AsyncIterator[dict[str, Any]]:

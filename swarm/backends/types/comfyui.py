@@ -88,7 +88,7 @@ class ComfyBackend:
                 id: await self._client.upload(picture, f"swarm_{self._context.id}_{job.id}_{id}.png")
                 for id, picture in uploads(job)
             }
-            workflow = workflow_of(job, self._known(), uploaded)
+            workflow = workflow_of(job, self._known(), uploaded, self._context.world.architectures)
             async with aclosing(self._client.work(workflow)) as events:
                 async for event in events:
                     if isinstance(event, Picture):

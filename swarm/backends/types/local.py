@@ -72,6 +72,11 @@ class LocalBackend:
     def current_model(self) -> str | None:
         return self._model
 
+    @property
+    def blocks(self) -> tuple[int, int]:
+        """How many blocks of its models are compiled, and how many are to be."""
+        return (0, 0) if self._engine is None else self._engine.blocks
+
     async def start(self, lost: Callable[[str], None]) -> None:
         arguments = ["--gpu", str(_gpu_number(self._settings.gpu_id)), "--dtype", self._settings.dtype]
         arguments += ["--residency", self._settings.residency, "--attention", self._settings.attention]

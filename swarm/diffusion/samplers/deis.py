@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from math import expm1, log, sqrt
@@ -11,6 +11,8 @@ from swarm.diffusion.linear import integral, lagrange
 from swarm.diffusion.sampler import Denoise, Latent, Noise, SamplerRun, sampler, weighted
 
 _ORDER = 3
+_PANELS = 8
+_SUMMED = 10_000
 _EPSILON, _LOW, _HIGH = 1e-3, log(0.002**2 + 1), log(80.0**2 + 1)
 _SLOPE = 2 * (_LOW / _EPSILON - _HIGH) / (_EPSILON - 1)
 _BETA = _HIGH - _SLOPE / 2
@@ -30,7 +32,7 @@ def deis(x: Latent, sigmas: Sequence[float], noise: Noise) -> SamplerRun:
             x = x + slopes[0] * (nxt - sigma)
             continue
         nodes = [times[step - age] for age in range(len(slopes))]
-        weights = (integral(partial(_part, nodes, age), times[step], times[step + 1]) for age in range(len(slopes)))
+        weights = (_summed(partial(_part, nodes, age), times[step], times[step + 1]) for age in range(len(slopes)))
         x = x + weighted(list(zip(weights, slopes, strict=True)))
     return x
 
@@ -38,6 +40,14 @@ def deis(x: Latent, sigmas: Sequence[float], noise: Noise) -> SamplerRun:
 def time_of(sigma: float) -> float:
     """The time (1 is sigma 80, 0.001 is sigma 0.002) in a schedule whose beta rises linearly."""
     return (sqrt(_BETA**2 + 2 * _SLOPE * log(sigma**2 + 1)) - _BETA) / _SLOPE
+
+
+def _summed(function: Callable[[float], float], start: float, end: float) -> float:
+    """The integral as the published sum makes it: 10,000 values, both ends among them, each over a 10,000th."""
+    edges = [start + (end - start) * panel / _PANELS for panel in range(_PANELS + 1)]
+    exact = sum(integral(function, low, high) for low, high in pairwise(edges))
+    ends = (function(start) + function(end)) / 2 * (end - start)
+    return exact + (ends - exact) / _SUMMED
 
 
 def _part(nodes: Sequence[float], index: int, time: float) -> float:

@@ -39,6 +39,7 @@ def _run(x: Latent, sigmas: Sequence[float], noise: Noise, *, bh2: bool) -> Samp
     order=200,
     noise="none",
     discards_penultimate=True,
+    keeps_range=True,
     accuracy=2,
     oracle="diffusers UniPCMultistep",
 )
@@ -53,6 +54,7 @@ def uni_pc(x: Latent, sigmas: Sequence[float], noise: Noise) -> SamplerRun:
     order=210,
     noise="none",
     discards_penultimate=True,
+    keeps_range=True,
     accuracy=2,
     oracle="diffusers UniPCMultistep",
 )

@@ -29,6 +29,8 @@ def quantile(share: float, a: float, b: float) -> float:
         return 0.0
     if share >= 1.0:
         return 1.0
+    if share == 0.5 and a == b:
+        return 0.5
     return _bisect(lambda x: regularized_beta(x, a, b) - share)
 
 

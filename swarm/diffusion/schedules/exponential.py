@@ -8,7 +8,7 @@ from swarm.diffusion.schedule import ScheduleOptions, evenly, schedule
 from swarm.diffusion.sigmas import SigmaTable
 
 
-@schedule("exponential", "Exponential", order=20)
+@schedule("exponential", "Exponential", order=20, ranged=True)
 def exponential(n: int, table: SigmaTable, options: ScheduleOptions) -> list[float]:
     """Each sigma is the same fraction of the one before, then 0."""
     low, high = options.range(table)

@@ -10,12 +10,12 @@ from swarm.diffusion.sigmas import SigmaTable
 
 _SPREAD = 1.75
 _LEAST, _MOST = -7.5, 9.0  # logits of the shares that the infinite ends of the distribution are cut to
-_BASE = 512 * 512
+_BASE = 32 * 32
 
 
 @schedule("ideogram4", "Ideogram 4 Default", order=140, keeps_all=True)
 def ideogram4(n: int, table: SigmaTable, options: ScheduleOptions) -> list[float]:
-    """Logit-normal shares of noise, more of it for larger pictures; 0 to 1, for flow models."""
+    """Logit-normal shares of noise, more of it for larger latents; 0 to 1, for flow models."""
     return _quantiles(n, options, 0.0)
 
 
@@ -26,6 +26,6 @@ def ideogram4turbo(n: int, table: SigmaTable, options: ScheduleOptions) -> list[
 
 
 def _quantiles(n: int, options: ScheduleOptions, mean: float) -> list[float]:
-    normal = NormalDist(mean + 0.5 * log(options.width * options.height / _BASE), _SPREAD)
+    normal = NormalDist(mean + 0.5 * log(options.cells / _BASE), _SPREAD)
     logits = [_MOST, *(normal.inv_cdf(1.0 - i / n) for i in range(1, n))]
     return [*(1.0 / (1.0 + exp(-min(max(logit, _LEAST), _MOST))) for logit in logits), 0.0]

@@ -6,9 +6,12 @@ from swarm.diffusion.schedule import ScheduleOptions, evenly, schedule
 from swarm.diffusion.sigmas import SigmaTable
 
 
-@schedule("karras", "Karras", order=10)
+@schedule("karras", "Karras", order=10, ranged=True)
 def karras(n: int, table: SigmaTable, options: ScheduleOptions) -> list[float]:
-    """Even spacing of the rho-th root of sigma (rho 7 by default): short steps where there is little noise."""
+    """Even spacing of the rho-th root of sigma: short steps where there is little noise.
+
+    Rho is 7, or what is asked beside a range of sigmas.
+    """
     low, high = options.range(table)
-    rho = 7.0 if options.rho is None else options.rho
+    rho = options.rho if options.rho is not None and options.has_range else 7.0
     return [*(root**rho for root in evenly(high ** (1 / rho), low ** (1 / rho), n)), 0.0]

@@ -12,7 +12,8 @@ from swarm.diffusion.sigmas import SigmaTable
 def simple(n: int, table: SigmaTable, options: ScheduleOptions) -> list[float]:
     """Every (size / n)-th entry of the sigma table, from the noisiest down, then 0."""
     size = len(table.sigmas)
-    return [*(table.sigmas[size - 1 - int(i * size / n)] for i in range(n)), 0.0]
+    stride = size / n
+    return [*(table.sigmas[size - 1 - int(i * stride)] for i in range(n)), 0.0]
 
 
 @schedule("ddim_uniform", "DDIM Uniform", order=40)

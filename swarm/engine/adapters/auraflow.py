@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from swarm.engine.adapters.auraflow_load import auraflow_names, load
+from swarm.engine.chains import blocks
 from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes, same_lengths
 from swarm.engine.denoisers import row_width
 from swarm.engine.device import Device
@@ -55,4 +56,5 @@ ADAPTER = Adapter(
     denoiser=AuraflowDenoiser,
     lora_keys=lora_keys,
     row_width=row_width,
+    chain=blocks("joint_transformer_blocks", "single_transformer_blocks"),
 )

@@ -27,24 +27,27 @@ _HEADS = (256, 16)
 """Channels of a head: of the published models, and of small ones."""
 SHORTEST = 256
 """Tokens a prompt is filled up to, with zeros."""
+BEHIND = 768
+"""Zeros that follow every prompt instead where Pile-T5 has a file of its own, as in SwarmUI."""
 
 
 class AuraflowText(Remembering):
-    """Pile-T5's tokens; what is filled up is seen, and is zero."""
+    """Pile-T5's tokens; what is filled up is seen, and is zero. `apart`: Pile-T5 has a file of its own."""
 
-    def __init__(self, words: PileEncoder) -> None:
+    def __init__(self, words: PileEncoder, *, apart: bool) -> None:
         super().__init__()
         self._words = words
+        self._apart = apart
 
     def encoded(self, text: str, options: TextOptions) -> Conditioning:
         tokens = self._words.encode(text)
-        missing = max(0, SHORTEST - tokens.shape[1])
+        missing = BEHIND if self._apart else max(0, SHORTEST - tokens.shape[1])
         return Conditioning(tokens=torch.nn.functional.pad(tokens, (0, 0, 0, missing)))
 
 
 class Places(torch.nn.Module):
-    """The patches with their learned places, a square of which the middle is used. Pictures that are larger than what
-    was learned get the square stretched, as in ComfyUI."""
+    """The patches with their learned places, a square of which the middle is used, as ComfyUI counts it. Pictures that
+    are larger than what was learned get the square stretched."""
 
     def __init__(self, embedder: Any) -> None:
         super().__init__()
@@ -64,8 +67,7 @@ class Places(torch.nn.Module):
             side = max(rows, columns)
             stretched = torch.nn.functional.interpolate(table.movedim(-1, 1).float(), (side, side), mode="bilinear")
             table = stretched.movedim(1, -1).to(self.pos_embed.dtype)
-        top, left = side // 2 - rows // 2, side // 2 - columns // 2
-        top, left = min(top, side - rows), min(left, side - columns)
+        top, left = (side - rows) // 2, (side - columns) // 2
         return table[:, top : top + rows, left : left + columns].flatten(1, 2)
 
 
@@ -78,7 +80,7 @@ def load(source: Source) -> Parts:
     return Parts(
         denoiser=transformer,
         vae=find_vae(source),
-        text=AuraflowText(PileEncoder(words, tokenizer, source.device.place)),
+        text=AuraflowText(PileEncoder(words, tokenizer, source.device.place), apart="pile_t5" in source.parts),
         text_modules=(words,),
         compute=dtype,
     )

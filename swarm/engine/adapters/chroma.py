@@ -13,6 +13,7 @@ from transformers import T5EncoderModel
 from swarm.architectures.companions import TEXT_ENCODERS
 from swarm.engine.adapters.flux import FluxDenoiser, inpaint_channels
 from swarm.engine.adapters.flux_load import T5
+from swarm.engine.chains import blocks
 from swarm.engine.components import Adapter, Components, Parts, Row, Source, TextOptions, kind_of
 from swarm.engine.denoisers import row_width, transformer_of, wide
 from swarm.engine.device import Device
@@ -30,7 +31,7 @@ _MARKERS = ("distilled_guidance_layer.in_proj.weight",)
 
 
 class ChromaText(Remembering):
-    """T5's tokens without padding, but for the one padding token that the model was trained to see."""
+    """T5's tokens without padding."""
 
     def __init__(self, t5: T5Encoder) -> None:
         super().__init__()
@@ -93,7 +94,7 @@ def load(source: Source) -> Parts:
         words = from_folder(T5EncoderModel, source.folder / "text_encoder", dtype)
     if words is None:
         raise lacking(source, TEXT_ENCODERS["t5xxl"])
-    encoder = T5Encoder(words, t5_tokenizer(), source.device.place, hides_padding=True, pads=1)
+    encoder = T5Encoder(words, t5_tokenizer(), source.device.place, ends=False)
     return Parts(
         denoiser=_transformer(source, dtype),
         vae=find_vae(source),
@@ -133,4 +134,5 @@ ADAPTER = Adapter(
     lora_keys=lora_keys,
     inpaint_channels=inpaint_channels,
     row_width=row_width,
+    chain=blocks("transformer_blocks", "single_transformer_blocks"),
 )

@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 
+from swarm.architectures.families.latents import FLUX_LATENT
 from swarm.engine.adapters.flux_load import PIPELINES, load
+from swarm.engine.chains import blocks
 from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes, kind_of
 from swarm.engine.denoisers import row_width
 from swarm.engine.device import Device
@@ -20,7 +22,7 @@ from swarm.features.prompt_images import REFERENCES
 
 GUIDANCE = 3.5
 """What guidance-distilled models are told when the request says nothing."""
-_PLAIN_INPUTS = 64
+_LED_INPUTS, _FILL_INPUTS = 128, 384
 _MASK_CELLS = 8
 
 
@@ -142,17 +144,27 @@ def references(row: Row) -> tuple[torch.Tensor, ...]:
 
 def inpaint_channels(network: Any, latent: torch.Tensor, mask: torch.Tensor) -> torch.Tensor | None:
     """For fill models: the latent, then each cell's 8x8 pixels of the mask as 64 channels."""
-    if network.config.in_channels == _PLAIN_INPUTS:
+    if network.config.in_channels != _FILL_INPUTS:
         return None
     height, width = latent.shape[-2:]
     whole = torch.nn.functional.interpolate(mask, size=(height * _MASK_CELLS, width * _MASK_CELLS), mode="bilinear")
-    cells = whole.round().view(1, height, _MASK_CELLS, width, _MASK_CELLS).permute(0, 2, 4, 1, 3)
+    cells = whole.view(1, height, _MASK_CELLS, width, _MASK_CELLS).permute(0, 2, 4, 1, 3)
     return torch.cat([latent, cells.reshape(1, _MASK_CELLS**2, height, width).to(latent)], dim=1)
 
 
+def is_led(network: Any) -> bool:
+    """Depth and canny models see the latent of a picture beside x."""
+    led: bool = network.config.in_channels == _LED_INPUTS
+    return led
+
+
 def nothing_beside(network: Any, latent: torch.Tensor) -> torch.Tensor | None:
-    """For fill models: all is to be filled, and there is no picture."""
-    return inpaint_channels(network, torch.zeros_like(latent), torch.ones(1, 1, *latent.shape[-2:]))
+    """For fill models and those led by a picture: what the VAE says is nothing but zeros before they are scaled, and
+    all is to be filled."""
+    empty = torch.full_like(latent, -FLUX_LATENT.shift * FLUX_LATENT.scale)
+    if is_led(network):
+        return empty
+    return inpaint_channels(network, empty, torch.ones(1, 1, *latent.shape[-2:]))
 
 
 def lora_keys(key: str, network: Any) -> tuple[str, ...]:
@@ -169,7 +181,9 @@ ADAPTER = Adapter(
     lora_keys=lora_keys,
     inpaint_channels=inpaint_channels,
     nothing_beside=nothing_beside,
+    is_led=is_led,
     row_width=row_width,
     style_words=StyleReader().tokens,
     check_control=check_flux_control,
+    chain=blocks("transformer_blocks", "single_transformer_blocks"),
 )

@@ -10,6 +10,7 @@ import torch
 
 from swarm.engine.adapters.flux import FluxDenoiser, references
 from swarm.engine.adapters.flux_2_load import PIPELINES, load
+from swarm.engine.chains import blocks
 from swarm.engine.components import Adapter, Row
 from swarm.engine.denoisers import CELLS_PER_PATCH, row_width
 from swarm.engine.flux_2_names import flux_2_names
@@ -69,4 +70,5 @@ ADAPTER = Adapter(
     denoiser=Flux2Denoiser,
     lora_keys=lora_keys,
     row_width=lambda network: row_width(network) * CELLS_PER_PATCH,
+    chain=blocks("transformer_blocks", "single_transformer_blocks"),
 )

@@ -3,7 +3,7 @@ everything, diffusers folders."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -28,17 +28,17 @@ PIPELINES = {"Flux2Pipeline": "flux.2-dev", "Flux2KleinPipeline": "flux.2-klein-
 SHORTEST = 512
 """Tokens a prompt is filled up to."""
 _LONGEST = 2048
-_TEKKEN_PAD = 11
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:
-    """How one of the two reads prompts: the states of three `layers` side by side."""
+    """How one of the two reads prompts: the states of three `layers` side by side. `padding`: what the language model
+    reads behind short prompts; without it zeros stand in front of its states."""
 
     kind: Kind
     layers: tuple[int, ...]
     template: Template
-    padding: Padding
+    padding: Padding | None = None
 
 
 DEV = Reader(
@@ -50,7 +50,6 @@ DEV = Reader(
         after="[/INST]",
         longest=_LONGEST,
     ),
-    padding=Padding(token=_TEKKEN_PAD, shortest=SHORTEST, left=True),
 )
 KLEIN = Reader(
     kind=QWEN_3,
@@ -65,14 +64,20 @@ KLEIN = Reader(
 
 
 class Flux2Text(Remembering):
-    """The inner states of the language model, for the prompt with its template and filling."""
+    """The inner states of the language model, for the prompt with its template and filling; zeros stand in front of
+    what is still too short."""
 
     def __init__(self, language: LanguageEncoder) -> None:
         super().__init__()
         self._language = language
 
+    def whole(self, text: str, options: TextOptions) -> Conditioning:
+        told = super().whole(text, options)
+        missing = max(0, SHORTEST - told.tokens.shape[1])
+        return replace(told, tokens=torch.nn.functional.pad(told.tokens, (0, 0, missing, 0)))
+
     def encoded(self, text: str, options: TextOptions) -> Conditioning:
-        return Conditioning(tokens=self._language.encode(text.replace("[IMG]", "")))
+        return Conditioning(tokens=self._language.encode(text))
 
 
 def load(source: Source) -> Parts:

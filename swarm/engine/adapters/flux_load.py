@@ -21,6 +21,7 @@ from swarm.jobs.stage import Conditioning
 PIPELINES = {
     "FluxPipeline": "Flux.1-dev",
     "FluxFillPipeline": "Flux.1-dev/inpaint",
+    "FluxControlPipeline": "Flux.1-dev/depth",
     "FluxKontextPipeline": "Flux.1-dev/kontext",
 }
 CLIP_L = ("text_encoders.clip_l.transformer.text_model.", "text_encoders.clip_l.transformer.", "text_encoders.clip_l.")

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 
 from swarm.engine.adapters.lumina_2_load import PIPELINES, load, lumina_names
+from swarm.engine.chains import blocks
 from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes
 from swarm.engine.denoisers import any_lengths, filled_up, token_width
 from swarm.engine.device import Device
-from swarm.engine.packing import even
+from swarm.engine.packing import PATCH, even
 
 _REMEMBERED = 8
 
@@ -96,6 +97,13 @@ def lora_keys(key: str, network: Any) -> tuple[str, ...]:
     return lumina_names(refiners, refiners, int(network.config.num_layers)).lora_names(key)
 
 
+def _picture(row: Row) -> slice:
+    """Where a row's own tokens are: behind those of its prompt."""
+    words = int(row.conditioning.tokens.shape[1])
+    height, width = row.x.shape[-2:]
+    return slice(words, words + -(-height // PATCH) * -(-width // PATCH))
+
+
 ADAPTER = Adapter(
     id="lumina-2",
     pipelines=PIPELINES,
@@ -103,4 +111,5 @@ ADAPTER = Adapter(
     denoiser=LuminaDenoiser,
     lora_keys=lora_keys,
     row_width=row_width,
+    chain=blocks("layers", picture=_picture),
 )

@@ -29,26 +29,17 @@ _MODULATED = ("noise_refiner", "layers")
 _PLACES = (2048, 512, 512)
 """Positions on each axis: the prompt's tokens, then rows and columns of patches. The models were trained with fewer
 for prompts (300); positions beyond follow by the same rule."""
-SYSTEM = (
-    "You are an assistant designed to generate superior images with the superior degree of image-text alignment based "
-    "on textual prompts or user prompts."
-)
-"""What the models were trained to read before every prompt."""
-BEGIN = "<Prompt Start>"
-"""Parts the system prompt from the prompt."""
 
 
 class LuminaText(Remembering):
-    """The states before Gemma 2's last layer. Prompts that bring no system prompt get the one of the training; negative
-    prompts are taken as they are."""
+    """The states before Gemma 2's last layer. The system prompt of the training is the user's to write."""
 
     def __init__(self, language: GemmaEncoder) -> None:
         super().__init__()
         self._language = language
 
     def encoded(self, text: str, options: TextOptions) -> Conditioning:
-        own = options.is_negative or BEGIN.lower() in text.lower()
-        return Conditioning(tokens=self._language.encode(text, "" if own else f"{SYSTEM} {BEGIN} "))
+        return Conditioning(tokens=self._language.encode(text))
 
 
 def load(source: Source) -> Parts:

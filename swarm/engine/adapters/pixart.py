@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from swarm.engine.adapters.pixart_load import load, pixart_names
+from swarm.engine.chains import blocks
 from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes
 from swarm.engine.denoisers import any_lengths, filled_up, row_width
 from swarm.engine.device import Device
@@ -68,4 +69,5 @@ ADAPTER = Adapter(
     denoiser=PixartDenoiser,
     lora_keys=lora_keys,
     row_width=row_width,
+    chain=blocks("transformer_blocks"),
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from diffusers import PixArtTransformer2DModel
+from diffusers.models.embeddings import get_2d_sincos_pos_embed
 from transformers import T5EncoderModel
 
 from swarm.architectures.companions import TEXT_ENCODERS
@@ -19,6 +20,7 @@ from swarm.engine.encoders import from_folder, lacking, t5
 from swarm.engine.flux_names import Entry, either
 from swarm.engine.image_vae import find_vae
 from swarm.engine.language_models import widths_fit
+from swarm.engine.packing import PATCH
 from swarm.engine.renaming import Renaming
 from swarm.engine.shapes import Shapes, count
 from swarm.engine.text import Remembering
@@ -31,6 +33,8 @@ _HEADS = (72, 16)
 """Channels of a head: of the published models, and of small ones."""
 _SIDE = 128
 """Latent cells along a side of the pictures a model was trained with, where its file does not tell."""
+_SMALLEST = 64
+"""Latent cells along a side of the pictures that the first of these models was trained with."""
 
 
 class PixartText(Remembering):
@@ -44,6 +48,29 @@ class PixartText(Remembering):
         return Conditioning(tokens=self._words.encode(text, options.stop_at_layer))
 
 
+class Places(torch.nn.Module):
+    """The patches with their places, worked out for each size: by waves over as many units as a picture of the nearest
+    trained size has patches. `stretch`: how many times larger than the smallest the trained pictures were; None where
+    the file does not tell, then it is what fits the size."""
+
+    def __init__(self, embedder: Any, stretch: int | None) -> None:
+        super().__init__()
+        self.proj, self._stretch = embedder.proj, stretch
+
+    def forward(self, latent: torch.Tensor) -> torch.Tensor:
+        height, width = latent.shape[-2:]
+        patches: torch.Tensor = self.proj(latent).flatten(2).transpose(1, 2)
+        fitting = max(1, round((height + width) // 2 / _SMALLEST))
+        waves = get_2d_sincos_pos_embed(
+            patches.shape[-1],
+            (height // PATCH, width // PATCH),
+            base_size=fitting * _SMALLEST // PATCH,
+            interpolation_scale=self._stretch or fitting,
+            device=latent.device,
+        )
+        return patches + waves.to(patches)
+
+
 def load(source: Source) -> Parts:
     """The parts of a PixArt model. Raises BadInput."""
     dtype = wide(source.device)
@@ -54,10 +81,11 @@ def load(source: Source) -> Parts:
         raise lacking(source, TEXT_ENCODERS["t5xxl"])
     transformer = _transformer(source, dtype)
     widths_fit(source.file.name, int(words.config.d_model), int(transformer.config.caption_channels))
+    transformer.pos_embed = Places(transformer.pos_embed, transformer.config.interpolation_scale)
     return Parts(
         denoiser=transformer,
         vae=find_vae(source),
-        text=PixartText(T5Encoder(words, t5_tokenizer(), source.device.place, hides_padding=True)),
+        text=PixartText(T5Encoder(words, t5_tokenizer(), source.device.place, ends=False)),
         text_modules=(words,),
         compute=dtype,
     )
@@ -120,7 +148,8 @@ def pixart_config(shapes: Shapes) -> dict[str, Any]:
         "out_channels": either(shapes, "final_layer.linear.weight", "proj_out.weight")[0] // 4,
         "num_layers": count(shapes, r"(?:blocks|transformer_blocks)\.(\d+)\."),
         "cross_attention_dim": width,
-        "sample_size": _SIDE if table is None else 2 * isqrt(table[1]),
+        "sample_size": _SIDE if table is None else PATCH * isqrt(table[1]),
+        "interpolation_scale": None if table is None else max(1, PATCH * isqrt(table[1]) // _SMALLEST),
         "patch_size": 2,
         "caption_channels": either(shapes, "y_embedder.y_proj.fc1.weight", "caption_projection.linear_1.weight")[1],
         "use_additional_conditions": any(

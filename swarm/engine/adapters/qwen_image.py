@@ -9,10 +9,12 @@ import torch
 
 from swarm.engine.adapters.flux import references
 from swarm.engine.adapters.qwen_image_load import NAMES, PIPELINES, load
+from swarm.engine.chains import blocks
 from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes, kind_of
 from swarm.engine.denoisers import row_width
 from swarm.engine.device import Device
 from swarm.engine.packing import PATCH, even, packed, unpacked
+from swarm.engine.qwen_places import QwenPlaces
 
 
 class QwenDenoiser:
@@ -20,7 +22,9 @@ class QwenDenoiser:
     filled up and the filling is hidden."""
 
     def __init__(self, components: Components, device: Device) -> None:
-        self._network: Any = components.denoiser
+        network: Any = components.denoiser
+        network.pos_embed = QwenPlaces(network.config.axes_dims_rope)
+        self._network = network
         self._device = device
         self._dtype: torch.dtype = components.denoiser.proj_out.weight.dtype  # type: ignore[union-attr, assignment]
 
@@ -82,4 +86,5 @@ ADAPTER = Adapter(
     denoiser=QwenDenoiser,
     lora_keys=lora_keys,
     row_width=row_width,
+    chain=blocks("transformer_blocks"),
 )

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from swarm.engine.adapters.sana_load import load, sana_names
+from swarm.engine.chains import blocks
 from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes
 from swarm.engine.denoisers import any_lengths, filled_up
 from swarm.engine.device import Device
@@ -66,4 +67,5 @@ ADAPTER = Adapter(
     denoiser=SanaDenoiser,
     lora_keys=lora_keys,
     row_width=row_width,
+    chain=blocks("transformer_blocks"),
 )

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from swarm.engine.adapters.sd3_load import PIPELINES, load
+from swarm.engine.chains import blocks
 from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes, same_lengths
 from swarm.engine.denoisers import row_width
 from swarm.engine.device import Device
@@ -60,4 +61,5 @@ ADAPTER = Adapter(
     lora_keys=lora_keys,
     row_width=row_width,
     check_control=check_sd3_control,
+    chain=blocks("transformer_blocks"),
 )

@@ -11,6 +11,7 @@ import torch
 
 from swarm.engine.adapters.unet_load import PIPELINES, load
 from swarm.engine.adapters.unet_variants import VARIANTS
+from swarm.engine.chains import Levels
 from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes, kind_of
 from swarm.engine.controls import Controls, check_control
 from swarm.engine.device import Device
@@ -18,7 +19,7 @@ from swarm.engine.direct import call_directly
 from swarm.engine.image_words import ImageWordLayers, ImageWordMaker
 from swarm.engine.kept import Keeper
 from swarm.engine.keys import unet_key
-from swarm.engine.normalized_attention import led_away
+from swarm.engine.normalized_attention import led_away, with_negatives
 from swarm.engine.reference_rows import looking, with_references
 from swarm.jobs.stage import Conditioning
 
@@ -28,6 +29,8 @@ BEAUTY = 6.0, 2.5
 """The score refiners are told with the prompt, and with the negative prompt."""
 _GRID = 64
 _WITH_MASK = 9
+_FLATTERED = "stable-diffusion-xl-v1-base"
+"""The class of model that is told of a larger original: SwarmUI does so for this one only."""
 
 
 class UnetDenoiser:
@@ -37,6 +40,7 @@ class UnetDenoiser:
         self._unet: Any = components.denoiser
         self._device = device
         self._prediction = components.prediction
+        self._is_flattered = components.architecture.id == _FLATTERED
         self._text = components.text
         self._text_width = int(getattr(components.text_modules[-1].config, "projection_dim", 0))
         self._keeper = Keeper(components.denoiser, device)
@@ -48,15 +52,15 @@ class UnetDenoiser:
     def size_numbers(self, width: int, height: int, *, enhanced: bool) -> Sizes:
         """What an XL UNet is told: original size, crop and target as (height, width) pairs; a refiner a beauty score
         instead of the target. Enhanced, the original is said to have been larger with the prompt, and smaller with the
-        negative prompt, than it is."""
+        negative prompt, than it is; to refiners and other classes of XL never."""
         config = self._unet.config
         if config.addition_embed_type != "text_time":
             return NO_SIZES
-        large, small = (1.5, 0.8) if enhanced else (1.0, 1.0)
+        large, small = (1.5, 0.8) if enhanced and self._is_flattered else (1.0, 1.0)
         room = config.projection_class_embeddings_input_dim - self._text_width
         if room < 6 * config.addition_time_embed_dim:
             good, poor = BEAUTY
-            return (*_rounded(height, width, large), 0, 0, good), (*_rounded(height, width, small), 0, 0, poor)
+            return (height, width, 0, 0, good), (height, width, 0, 0, poor)
         target = 0, 0, height, width
         return (*_rounded(height, width, large), *target), (*_rounded(height, width, small), *target)
 
@@ -65,7 +69,8 @@ class UnetDenoiser:
 
     def __call__(self, rows: Sequence[Row]) -> torch.Tensor:
         """The network's outputs for `rows` (same latent shape), in order: (n, C, h, w) float32."""
-        count, rows = len(rows), with_references(rows, self._prediction)
+        count, beside = len(rows), with_negatives(rows)
+        rows = with_references(beside, self._prediction)
         tokens, added = self._conditions(rows)
         compute = self._device.compute
         x = torch.cat([row.x for row in rows]).to(compute)
@@ -76,8 +81,8 @@ class UnetDenoiser:
         if self._device.is_cuda:
             x = x.contiguous(memory_format=torch.channels_last)
         told = {"encoder_hidden_states": tokens, "added_cond_kwargs": added, **more}
-        looks = looking(self._unet, len(rows) // count)
-        with led_away(self._unet, rows), self._image_words.heard(rows), looks:
+        looks = looking(self._unet, len(rows) // len(beside))
+        with self._image_words.heard(rows), looks, led_away(self._unet, beside[:count]):
             answer = self._unet(x, times, return_dict=False, **told)[0]
         return answer[:count].float()
 
@@ -103,7 +108,7 @@ class UnetDenoiser:
 def _rounded(height: int, width: int, factor: float) -> tuple[int, int]:
     if factor == 1.0:
         return height, width
-    return tuple((int(side * factor) + _GRID // 2) // _GRID * _GRID for side in (height, width))  # type: ignore[return-value]
+    return round(height * factor / _GRID) * _GRID, round(width * factor / _GRID) * _GRID
 
 
 def _same(told: Sequence[tuple[Conditioning, tuple[float, ...]]], rows: Sequence[Row]) -> bool:
@@ -189,4 +194,5 @@ ADAPTER = Adapter(
     variants=VARIANTS,
     check_control=check_control,
     image_words=ImageWordMaker().words,
+    chain=Levels,
 )

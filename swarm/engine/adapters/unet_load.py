@@ -19,12 +19,19 @@ from swarm.engine.encoders import clip_big, clip_l, from_folder, lacking
 from swarm.engine.image_vae import find_vae
 from swarm.engine.keys import unet_key
 from swarm.engine.loader import Config, built, fill, read_json
+from swarm.engine.playground_vae import PlaygroundVae
 from swarm.engine.shapes import diffusers_unet_config, unet_config, unet_layers
 from swarm.engine.text import ClipEncoder, ClipText
 from swarm.engine.tokenizer import clip_tokenizer
 
 UNET_PREFIXES = ("model.diffusion_model.", "diffusion_model.", "unet.", "")
 _MARKERS = ("input_blocks.0.0.weight", "conv_in.weight")
+_PLAIN_INPUTS = 4
+_EDM_MARK, _V_RANGE = "edm_mean", ("edm_vpred.sigma_min", "edm_vpred.sigma_max")
+_EDM_LOWEST, _EDM_HIGHEST = 0.002, 80.0
+"""Tensors that mark models with continuous noise levels, Playground 2.5 and CosXL; and the first one's range."""
+_TELLING, _SPREAD = "output_blocks.11.1.transformer_blocks.0.norm1.bias", 0.09
+"""The weights that tell which prediction a Stable Diffusion 2 makes, and the least spread of those that predict v."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +98,7 @@ def load(source: Source) -> Parts:
 def _parts(
     source: Source, kind: Kind, unet: Any, text: tuple[Any, ...], noise: Config, tokenizer: CLIPTokenizer, dropped: int
 ) -> Parts:
-    latent = LatentFormat(channels=4, scale=kind.scale)
+    vae = find_vae(source, LatentFormat(channels=4, scale=kind.scale))
     clips = [
         ClipEncoder(
             model=model,
@@ -106,7 +113,7 @@ def _parts(
     ]
     return Parts(
         denoiser=unet,
-        vae=find_vae(source, latent),
+        vae=PlaygroundVae(vae) if noise.get("prediction_type") == "edm" else vae,
         text=ClipText(clips, tokenizer),
         text_modules=text,
         noise=noise,
@@ -124,7 +131,7 @@ def _from_file(source: Source, checkpoint: Checkpoint) -> Parts:
     kind, own = _kind(source, checkpoint, prefix), checkpoint.config()
     unet = _unet(checkpoint, prefix, own.get("unet", {}), source.device.compute)
     text = tuple(_text(source, kind, slot, source.device.compute) for slot in kind.texts)
-    noise = own.get("scheduler", {}) | _marked_prediction(checkpoint)
+    noise = _prediction(source, checkpoint, kind, prefix) | own.get("scheduler", {})
     return _parts(source, kind, unet, text, noise, clip_tokenizer(), 0)
 
 
@@ -158,12 +165,37 @@ def _kind(source: Source, checkpoint: Checkpoint, prefix: str) -> Kind:
     return SD1 if holds(SD1.small) else known or SD1
 
 
-def _marked_prediction(checkpoint: Checkpoint) -> Config:
-    """Marker tensors that v-prediction checkpoints carry, and the ModelSpec entry."""
-    said = checkpoint.metadata.get("modelspec.prediction_type", "")
-    if "v_pred" in checkpoint.shapes or said.startswith("v"):
+def _prediction(source: Source, checkpoint: Checkpoint, kind: Kind, prefix: str) -> Config:
+    """What is known of its prediction: by its metadata, by marker tensors, by its weights."""
+    if edm := _edm(checkpoint):
+        return edm
+    said = source.file.prediction or checkpoint.metadata.get("modelspec.prediction_type", "")
+    if said.startswith(("v", "eps")):
+        name = "v_prediction" if said.startswith("v") else "epsilon"
+        return {"prediction_type": name, "rescale_betas_zero_snr": "zsnr" in said}
+    if "v_pred" in checkpoint.shapes:
         return {"prediction_type": "v_prediction", "rescale_betas_zero_snr": "ztsnr" in checkpoint.shapes}
-    return {}
+    return _told_by_weights(checkpoint, prefix) if kind is SD2 else {}
+
+
+def _edm(checkpoint: Checkpoint) -> Config:
+    """What the marks of models with continuous noise levels say: Playground 2.5's; CosXL's, which predicts v."""
+    if _EDM_MARK in checkpoint.shapes:
+        return {"prediction_type": "edm", "edm_range": (_EDM_LOWEST, _EDM_HIGHEST)}
+    if _V_RANGE[1] not in checkpoint.shapes:
+        return {}
+    low, high = (float(checkpoint.tensor(name)) if name in checkpoint.shapes else _EDM_LOWEST for name in _V_RANGE)
+    return {"prediction_type": "v_prediction", "edm_range": (low, high)}
+
+
+def _told_by_weights(checkpoint: Checkpoint, prefix: str) -> Config:
+    """Stable Diffusion 2 is published with either prediction and nothing else that tells them apart; those that predict
+    v have wider spread biases in one place."""
+    bias, first = prefix + _TELLING, prefix + _MARKERS[0]
+    if bias not in checkpoint.shapes or checkpoint.shapes.get(first, (0, 0))[1] != _PLAIN_INPUTS:
+        return {}
+    is_v = float(checkpoint.tensor(bias).float().std(unbiased=False)) > _SPREAD
+    return {"prediction_type": "v_prediction" if is_v else "epsilon"}
 
 
 def _text(source: Source, kind: Kind, slot: str, dtype: torch.dtype) -> Any:
@@ -187,10 +219,19 @@ def _from_folder(source: Source, path: Path) -> Parts:
     unet = from_folder(UNet2DConditionModel, path / "unet", dtype)
     kind = _folder_kind(path)
     text = tuple(_folder_text(source, kind, slot, path, dtype) for slot in kind.texts)
-    noise = read_json(path / "scheduler" / "scheduler_config.json")
+    noise = _of_scheduler(read_json(path / "scheduler" / "scheduler_config.json"))
     # These folders come without the layer that is not read.
     dropped = 1 if kind is SD2 else 0
     return _parts(source, kind, unet, text, noise, folder_tokenizer(path), dropped)
+
+
+def _of_scheduler(config: Config) -> Config:
+    """A scheduler's configuration, those of continuous noise levels in the words of their marks."""
+    if not str(config.get("_class_name", "")).startswith("EDM"):
+        return config
+    kind = "edm" if config.get("prediction_type", "epsilon") == "epsilon" else "v_prediction"
+    ends = config.get("sigma_min", _EDM_LOWEST), config.get("sigma_max", _EDM_HIGHEST)
+    return {**config, "prediction_type": kind, "edm_range": ends}
 
 
 def _folder_kind(path: Path) -> Kind:

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 
 from swarm.engine.adapters.z_image_load import PIPELINES, load, z_image_names
+from swarm.engine.chains import blocks
 from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes
 from swarm.engine.denoisers import any_lengths, token_width
 from swarm.engine.device import Device
-from swarm.engine.packing import even
+from swarm.engine.packing import PATCH, even
 
 
 class ZImageDenoiser:
@@ -56,6 +57,12 @@ def lora_keys(key: str, network: Any) -> tuple[str, ...]:
     return z_image_names(refiners, refiners, int(network.config.n_layers)).lora_names(key)
 
 
+def _picture(row: Row) -> slice:
+    """Where a row's own tokens are: before those of its prompt."""
+    height, width = row.x.shape[-2:]
+    return slice(0, -(-height // PATCH) * -(-width // PATCH))
+
+
 ADAPTER = Adapter(
     id="z-image",
     pipelines=PIPELINES,
@@ -63,4 +70,5 @@ ADAPTER = Adapter(
     denoiser=ZImageDenoiser,
     lora_keys=lora_keys,
     row_width=row_width,
+    chain=blocks("layers", last="all_final_layer.2-1", picture=_picture),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -15,11 +15,12 @@ from swarm.engine.networks.compact import compact, is_compact
 from swarm.engine.networks.network import Network
 from swarm.engine.networks.rrdb import is_rrdb, rrdb
 from swarm.engine.networks.weights import filled, read_weights
+from swarm.engine.tiling import in_tiles
 from swarm.jobs.job import ModelFile
 
-CONTEXT = 32
-"""Pixels around a tile that the network sees and that are cut off again."""
-LARGEST_TILE = 1024
+OVERLAP = 32
+"""Pixels that neighbouring tiles share."""
+LARGEST_TILE = 512
 SMALLEST_TILE = 64
 _BYTES_PER_PIXEL = 64 * 4 * 4
 """What a pixel of the result takes while it is made: some maps of 64 channels, float32."""
@@ -35,7 +36,8 @@ class Upscaler:
         self._dtype = dtype
 
     def __call__(self, image: Tensor, tile: int = 0) -> Tensor:
-        """An image (1, 3, H, W), 0 to 1, enlarged, float32 on the CPU. `tile`: the side of tiles, 0 for what fits.
+        """An image (1, 3, H, W), 0 to 1, enlarged, float32 on the CPU. `tile`: the side of tiles, 0 for the usual one
+        or the largest half, quarter … of it that fits.
 
         A tile the memory does not hold is halved. Raises what the network raises when even the smallest is too large.
         """
@@ -51,28 +53,17 @@ class Upscaler:
 
     def _fitting(self) -> int:
         pixels = self._device.free_memory() // 2 // (_BYTES_PER_PIXEL * self.scale**2)
-        side = int(pixels**0.5) - 2 * CONTEXT
-        return max(SMALLEST_TILE, min(LARGEST_TILE, side))
+        tile = LARGEST_TILE
+        while tile > SMALLEST_TILE and tile * tile > pixels:
+            tile //= 2
+        return tile
 
     def _tiled(self, image: Tensor, tile: int) -> Tensor:
-        height, width = image.shape[-2:]
-        result = torch.empty(1, 3, height * self.scale, width * self.scale)
-        for top, bottom, above, below in _spans(height, tile):
-            for left, right, before, behind in _spans(width, tile):
-                piece = image[:, :3, above:below, before:behind].to(self._device.place, self._dtype)
-                made = self._net(piece).float().cpu()
-                rows, columns = (top - above) * self.scale, (left - before) * self.scale
-                high, wide = (bottom - top) * self.scale, (right - left) * self.scale
-                into = result[..., top * self.scale : bottom * self.scale, left * self.scale : right * self.scale]
-                into.copy_(made[:, :3, rows : rows + high, columns : columns + wide])
-        return result.clamp(0, 1)
+        def enlarged(piece: Tensor) -> Tensor:
+            made: Tensor = self._net(piece.to(self._device.place, self._dtype))
+            return made[:, :3].float().cpu()
 
-
-def _spans(length: int, tile: int) -> Iterator[tuple[int, int, int, int]]:
-    """(begin, end, begin with context, end with context) of each tile along one side."""
-    for begin in range(0, length, tile):
-        end = min(length, begin + tile)
-        yield begin, end, max(0, begin - CONTEXT), min(length, end + CONTEXT)
+        return in_tiles(image[:, :3], enlarged, tile, tile, OVERLAP, self.scale).clamp(0, 1)
 
 
 def load(file: ModelFile, device: Device) -> Upscaler:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from swarm.base.errors import BadInput
 from swarm.engine.device import Device
@@ -38,7 +39,7 @@ class Words:
 
     def __call__(self, image: Tensor, text: str) -> Tensor:
         """How surely each place of an image (1, 3, H, W), 0 to 1, is meant: (1, 1, SIDE, SIDE), 0 to 1, on the CPU."""
-        small = interpolate(image[:, :3].float(), size=(SIDE, SIDE), mode="bicubic", antialias=True).clamp(0, 1)
+        small = _small(image)
         mean, spread = (torch.tensor(values).view(1, 3, 1, 1) for values in (_MEAN, _SPREAD))
         seen = ((small - mean) / spread).to(self._device.place, self._device.compute)
         told = self._tokenizer(text, return_tensors="pt", truncation=True)
@@ -46,6 +47,13 @@ class Words:
         with torch.inference_mode():
             logits = self._net(pixel_values=seen, **told, interpolate_pos_encoding=True).logits
         return logits.float().sigmoid().cpu().reshape(1, 1, *logits.shape[-2:])
+
+
+def _small(image: Tensor) -> Tensor:
+    """The picture at the network's size, by its levels as bytes, as its own preparation does it."""
+    levels = image[0, :3].float().mul(255.0).clamp(0, 255).byte().permute(1, 2, 0).contiguous().cpu().numpy()
+    small = Image.fromarray(levels).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(small, np.float32) / 255.0).permute(2, 0, 1)[None]
 
 
 def load(file: ModelFile, device: Device) -> Words:

@@ -103,7 +103,7 @@ def _in_picture(box: Tensor, fitted: Fitted) -> tuple[float, float, float, float
 
 
 def _box_mask(box: tuple[float, float, float, float], fitted: Fitted) -> Tensor:
-    left, top, right, bottom = (round(side) for side in box)
+    left, top, right, bottom = (int(side) for side in box)
     mask = torch.zeros(1, 1, fitted.height, fitted.width)
     mask[..., top:bottom, left:right] = 1.0
     return mask

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from swarm.engine.decode import opened
-from swarm.engine.inversions import without_inversions
+from swarm.engine.text_language import plain
 from swarm.features.core import CFG_SCALE, NEGATIVE_PROMPT, PROMPT, STEPS
 from swarm.features.image_to_video import VIDEO_END_IMAGE, VIDEO_SWAP_MODEL, VIDEO_SWAP_PERCENT
 from swarm.features.init_image import INIT_IMAGE, INIT_IMAGE_CREATIVITY
@@ -17,8 +16,10 @@ from swarm.features.sampling import SAMPLER, SCHEDULER
 from swarm.features.sigma_shift import SIGMA_SHIFT
 from swarm.features.video import TEXT_VIDEO_FRAMES, VIDEO_FPS
 from swarm.jobs.job import Job
+from swarm.media.stretched import opened
 from swarm.params.input import GenerationInput
 from swarm.params.media_kinds import Media
+from swarm.prompt.alternation import split_breaks
 from swarm.prompt.sections import split_sections
 
 
@@ -79,8 +80,8 @@ def wish_of(
     """A request as it is to be read, prompts without sections."""
     width, height = input.get(WIDTH), input.get(HEIGHT)
     return Wish(
-        prompt=without_inversions(input.get(PROMPT)),
-        negative=without_inversions(input.get(NEGATIVE_PROMPT)),
+        prompt=spoken(input.get(PROMPT)),
+        negative=spoken(input.get(NEGATIVE_PROMPT)),
         steps=max(1, input.get(STEPS)),
         cfg=input.get(CFG_SCALE),
         width=width,
@@ -105,3 +106,8 @@ def wish_of(
 def _picture(input: GenerationInput, param: Media, width: int, height: int, mode: str = "RGB") -> Image.Image | None:
     given = input.given(param)
     return None if given is None else opened(given, width, height, mode)
+
+
+def spoken(text: str) -> str:
+    """A prompt as pipelines read it: without breaks and inversions, escaped parentheses as they are meant."""
+    return plain(" ".join(part.strip() for part in split_breaks(text)))

@@ -13,7 +13,8 @@ _WORK = 10_000
 def preset(tag: TagUse, context: TagContext) -> str | None:
     """`<preset:title>` applies one of your presets to the request.
 
-    If the preset has a prompt, what it says before `{value}` is put before your whole prompt, and the rest after it.
+    If the preset has a prompt, what it says before `{value}` is put before your whole prompt, and the rest after it;
+    in another tag such as `<random:…>`, around the text of that tag's option.
     """
     title = context.expand(tag.body).strip()
     context.spend(_WORK)
@@ -23,8 +24,7 @@ def preset(tag: TagUse, context: TagContext) -> str | None:
         return None
     before, wraps, after = text.partition(_PRIOR_VALUE)
     if wraps:
-        context.before.append(context.expand_outside(before))
-        context.after.append(context.expand(after))
-    elif text:
-        context.after.append(" " + context.expand(text))
+        context.wrap(context.expand(before), context.expand(after))
+    else:
+        context.wrap("", context.expand(text))
     return ""

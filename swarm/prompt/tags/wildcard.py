@@ -13,8 +13,8 @@ def wildcard(tag: TagUse, context: TagContext) -> str | None:
 
     `[2]` and `[2,]` work as for `<random>`; `<wildcard:animals,not=cat|dog>` leaves lines out.
     """
-    raw_name, rest = split_once(tag.body, ",")
-    name = context.expand(raw_name).strip()
+    name, rest = split_once(context.expand(tag.body), ",")
+    name = name.strip()
     found = context.wildcards.find(name)
     if found is None:
         context.warn(f"Wildcard input '{name}' does not match any wildcard file and will be ignored.")
@@ -22,7 +22,10 @@ def wildcard(tag: TagUse, context: TagContext) -> str | None:
     own_name, lines = found
     context.spend(len(lines))
     option = (rest or "").strip()
-    excluded = set(split_smart(option.removeprefix("not="))) if option.startswith("not=") else set()
-    options = [line for line in lines if line not in excluded]
+    options = list(lines)
+    if option.startswith("not="):
+        excluded = set(split_smart(option.removeprefix("not=")))
+        # Lines that stand in the list several times count once here, as in SwarmUI: seeds pick the same lines.
+        options = [line for line in dict.fromkeys(lines) if line not in excluded]
     context.used_wildcards.append(own_name)
     return pick(options, tag.predata, context, ranges=False) if options else ""

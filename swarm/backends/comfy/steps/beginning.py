@@ -6,12 +6,14 @@ from swarm.backends.comfy.building import Building, ComfyStep
 from swarm.backends.comfy.graph import Link
 from swarm.backends.comfy.steps.controlnets import scaled
 from swarm.features.init_image import INIT_IMAGE, INIT_IMAGE_CREATIVITY
-from swarm.features.inpaint import ENCODE_GROWTH, MASK_BEHAVIOR, RECOMPOSITE_MASK, USE_INPAINTING_ENCODE
-from swarm.features.mask import MASK_BLUR, MASK_GROW, MASK_IMAGE
+from swarm.features.inpaint import RECOMPOSITE_MASK, USE_INPAINTING_ENCODE
+from swarm.features.mask import MASK_BEHAVIOR, MASK_BLUR, MASK_GROW, MASK_IMAGE
 from swarm.features.resolution import HEIGHT, WIDTH
 
 _MOST_BLUR = 31
 """What ComfyUI's node takes."""
+_GROWTH = 6
+"""What that node widens masks by unless it is told; the mask that is set behind it counts."""
 
 
 def begin(building: Building) -> None:
@@ -27,9 +29,8 @@ def begin(building: Building) -> None:
     if mask is None:
         building.start = building.add("VAEEncode", pixels=picture, vae=base.vae)
     elif building.get(USE_INPAINTING_ENCODE):
-        building.start = building.add(
-            "VAEEncodeForInpaint", pixels=picture, vae=base.vae, mask=mask, grow_mask_by=ENCODE_GROWTH
-        )
+        latent = building.add("VAEEncodeForInpaint", pixels=picture, vae=base.vae, mask=mask, grow_mask_by=_GROWTH)
+        building.start = building.add("SetLatentNoiseMask", samples=latent, mask=mask)
     else:
         latent = building.add("VAEEncode", pixels=picture, vae=base.vae)
         building.start = building.add("SetLatentNoiseMask", samples=latent, mask=mask)

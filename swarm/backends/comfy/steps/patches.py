@@ -21,11 +21,16 @@ from swarm.features.freeu import (
 from swarm.features.prediction_type import OVERRIDE_PREDICTION_TYPE
 from swarm.features.resolution import HEIGHT, WIDTH
 from swarm.features.sigma_shift import SIGMA_SHIFT
+from swarm.jobs.job import ModelFile
 from swarm.prompt.sections import Section
 
 _PREDICTIONS = {"v": "v_prediction", "v-zsnr": "v_prediction", "epsilon": "eps", "x0": "x0", "lcm": "lcm"}
 _AURA = ("qwen-image", "lumina-2", "z-image", "auraflow", "chroma")
 """Families whose shift is set by the node without the factor of a thousand, by how their ids begin."""
+_TOLD = ("stable-diffusion-v1", "stable-diffusion-v2", "stable-diffusion-xl")
+"""Families whose metadata may say what they predict."""
+_USUAL = {"qwen-image": 3.0, "chroma": 1.0}
+"""Shifts of families that ComfyUI by itself gives another one, as SwarmUI sets them."""
 
 
 def patch(building: Building) -> None:
@@ -47,21 +52,30 @@ def _base(building: Building) -> Loaded:
 
 
 def _sampling(building: Building, model: Link) -> Link:
+    family = family_of(building.job.model)
     kind = building.given(OVERRIDE_PREDICTION_TYPE)
+    if kind is None and family.startswith(_TOLD):
+        kind = _told(building.job.model)
     if kind is not None and kind != "sd3":
         zero = kind == "v-zsnr"
         model = building.add("ModelSamplingDiscrete", model=model, sampling=_PREDICTIONS[kind], zsnr=zero)
     shift = building.job.input.given_within(SIGMA_SHIFT, Section.BASE)
     shift = building.given(SIGMA_SHIFT) if shift is None else shift
-    if shift is None and kind != "sd3":
+    if shift is None:
+        usual = next((usual for begin, usual in _USUAL.items() if family.startswith(begin)), None)
+        shift = SIGMA_SHIFT.default if kind == "sd3" else usual
+    if shift is None:
         return model
-    shift = SIGMA_SHIFT.default if shift is None else shift
-    family = family_of(building.job.model)
-    if family.startswith("flux.1") and kind != "sd3":
+    if family.startswith(("flux.1", "flux.2")) and kind != "sd3":
         size: dict[str, Input] = {"width": building.get(WIDTH), "height": building.get(HEIGHT)}
         return building.add("ModelSamplingFlux", model=model, max_shift=shift, base_shift=0.5, **size)
     node = "ModelSamplingAuraFlow" if family.startswith(_AURA) else "ModelSamplingSD3"
     return building.add(node, model=model, shift=shift)
+
+
+def _told(file: ModelFile | None) -> str | None:
+    """What a model's metadata says it predicts."""
+    return file.prediction if file is not None and file.prediction in _PREDICTIONS else None
 
 
 def _freeu_for(stage: str) -> Callable[[Building, Link], Link]:

@@ -104,7 +104,7 @@ def _walked(building: Building, loaded: Loaded, latent: Link, share: float, size
         start_at_step=begins_at(steps, share),
         end_at_step=LAST_STEP,
         return_with_leftover_noise="disable",
-        **solving(building, asked, steps),
+        **solving(building, asked, steps, building.job.files.get(REFINER_MODEL.id, building.job.model)),
     )
 
 

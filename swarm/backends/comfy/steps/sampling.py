@@ -10,6 +10,7 @@ from swarm.features.core import CFG_SCALE, STEPS
 from swarm.features.init_image import INIT_IMAGE, INIT_IMAGE_CREATIVITY
 from swarm.features.refiner import begins_at, control, method_of
 from swarm.features.sampling import END_STEPS_EARLY, SAMPLER, SCHEDULER
+from swarm.jobs.job import ModelFile
 from swarm.params.input import GenerationInput
 from swarm.prompt.sections import Section
 
@@ -42,14 +43,22 @@ def sample(building: Building) -> None:
         start_at_step=min(first, steps),
         end_at_step=last,
         return_with_leftover_noise="enable" if leaves_noise else "disable",
-        **solving(building, input, steps),
+        **solving(building, input, steps, building.job.model),
     )
 
 
-def solving(building: Building, input: GenerationInput, steps: int) -> dict[str, str | int | float]:
-    """How a walk is solved. Raises BackendError for a solver that the server does not have."""
-    sampler, scheduler = input.given(SAMPLER) or "euler", input.given(SCHEDULER) or "normal"
+def solving(
+    building: Building, input: GenerationInput, steps: int, model: ModelFile | None
+) -> dict[str, str | int | float]:
+    """How a walk of `model` is solved: as asked, else as its family is where the server can, else by Euler's method.
+    Raises BackendError for a solver that the server does not have."""
     info = building.info
+    family = building.architectures.get((model.family if model is not None else None) or "")
+    sampler, scheduler = input.given(SAMPLER), input.given(SCHEDULER)
+    if sampler is None:
+        sampler = family.default_sampler if family and family.default_sampler in info.samplers else "euler"
+    if scheduler is None:
+        scheduler = family.default_schedule if family and family.default_schedule in info.schedulers else "normal"
     for word, known, wanted in (("sampler", info.samplers, sampler), ("scheduler", info.schedulers, scheduler)):
         if known and wanted not in known:
             raise BackendError(f"ComfyUI does not have the {word} '{wanted}'.")
