@@ -46,8 +46,8 @@ def text_options(of: Pass) -> TextOptions:
 
 
 class Prompts:
-    """The conditioning at each noise level. Prompts that change on the way are encoded once per distinct text; they count
-    `steps` for a whole walk."""
+    """The conditioning at each noise level. Prompts that change on the way are encoded once per distinct text; `steps`:
+    how many they count for a whole walk."""
 
     def __init__(
         self,

@@ -84,12 +84,17 @@ class Model:
 
 
 class Sampling:
-    """A walk of a picture. `question` is what its sampler waits for, None when it has finished. `prompt_steps`: how many
-    steps `[a|b]` counts for a whole walk, None for the walk's own.
+    """A walk of a picture. `prompt_steps`: how many steps `[a|b]` counts for a whole walk, None for the walk's own.
 
-    `total`: steps it takes in all; `done`: steps behind it. `latent`: where it ended. `result`: pixels, when a
-    stage has answered without sampling.
+    `question` is what its sampler waits for, None when it has finished. `total`: steps it takes in all; `done`: steps
+    behind it. `latent`: where it ended. `result`: pixels, when a stage has answered without sampling.
     """
+
+    denoised: torch.Tensor | None = None
+    latent: torch.Tensor | None = None
+    _x: torch.Tensor | None = None
+    _foretold: torch.Tensor | None = None
+    _seen: torch.Tensor | None = None
 
     def __init__(
         self, model: Model, methods: Methods, of: Pass, index: int, *, prompt_steps: int | None = None
@@ -117,15 +122,10 @@ class Sampling:
         self.result: Pixels | None = self.context.result
         self.total = max(0, len(self.context.sigmas) - 1) if self.result is None else 0
         self.done = 0
-        self.denoised: torch.Tensor | None = None
         self.question: Denoise | None = None
-        self.latent: torch.Tensor | None = None
-        self._x: torch.Tensor | None = None
         self._in_parts = False
         self._cache = StepCache.wanted_by(of)
         self._memories = Memories.wanted_by(of)
-        self._foretold: torch.Tensor | None = None
-        self._seen: torch.Tensor | None = None
         size, enhanced = of.told or (self.context.width, self.context.height), of.input.get(MODEL_SPECIFIC_ENHANCEMENTS)
         self._sizes = model.denoiser.size_numbers(*size, enhanced=enhanced)
         self._run = self._sampler_run()

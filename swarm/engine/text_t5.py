@@ -18,9 +18,9 @@ _END, _PAD = 1, 0
 
 
 class T5Encoder:
-    """One T5 encoder with its tokenizer. `shortest`: shorter prompts are filled up to this many tokens with padding that
-    is attended to like words. `ends`: whether the empty prompt, which weights lead away from, has an end mark; without
-    it is nothing but padding."""
+    """One T5 encoder with its tokenizer. `shortest`: shorter prompts are filled up to this many tokens with padding,
+    which is read like words. `ends`: whether the empty prompt, which weights lead away from, has an end mark; it is
+    nothing but padding without."""
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ from swarm.engine.components import Components
 from swarm.engine.decode import as_pixels, as_tensor, encode
 from swarm.engine.device import Device
 from swarm.engine.image_words import summary
+from swarm.engine.parts import mixed
 from swarm.engine.prompts import text_options
 from swarm.jobs.job import LoraUse, ModelFile
 from swarm.jobs.stage import Conditioning, Pass
@@ -80,9 +81,12 @@ class Tools:
     def is_led(self) -> bool:
         return self._components.adapter.is_led(self._components.denoiser)
 
-    def predict(self, x: torch.Tensor, sigma: float, conditioning: Conditioning, *, variant: str = "") -> torch.Tensor:
-        predicted, self._seen = self._predict(x, sigma, conditioning, variant)
-        return predicted
+    def predict(
+        self, x: torch.Tensor, sigma: float, told: Sequence[Conditioning], *, variant: str = ""
+    ) -> torch.Tensor:
+        predicted, seen = zip(*(self._predict(x, sigma, one, variant) for one in told), strict=True)
+        self._seen = seen[0]
+        return mixed(torch.cat(predicted), told)
 
     def check_control(self, file: ModelFile) -> None:
         check = self._components.adapter.check_control

@@ -65,7 +65,7 @@ def guide_by_perturbed_attention(context: StageContext) -> None:
     scale = context.input.get(PAG_SCALE)
     if scale == 0 or not context.tools.has_variant(PERTURBED):
         return
-    weaker = context.tools.predict(context.x, context.sigma, context.positive[0], variant=PERTURBED)
+    weaker = context.tools.predict(context.x, context.sigma, context.positive, variant=PERTURBED)
     context.denoised = context.denoised + (context.cond - weaker) * scale
 
 
@@ -76,7 +76,7 @@ def guide_by_self_attention(context: StageContext) -> None:
         return
     if min(context.uncond.shape[-2:]) <= _KERNEL // 2:
         return
-    tools, negative = context.tools, context.negative[0]
+    tools, negative = context.tools, context.negative
     tools.predict(context.x, context.sigma, negative, variant=ATTENDED)
     blurred = _blurred_where_watched(context.uncond, tools.last_attention(), context.input.get(SAG_SIGMA_BLUR))
     degraded = tools.predict(blurred + context.x - context.uncond, context.sigma, negative)

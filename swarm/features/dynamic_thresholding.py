@@ -11,6 +11,7 @@ from typing import Any
 from swarm.diffusion.guidance import combine
 from swarm.features.core import CFG_SCALE
 from swarm.features.groups import DYNAMIC_THRESHOLDING_GROUP
+from swarm.features.refiner import REFINER_MODEL
 from swarm.jobs.stage import Stage, StageContext, stage
 from swarm.params.input import GenerationInput
 from swarm.params.kinds import Boolean, Decimal, Dropdown, fixed
@@ -149,7 +150,9 @@ def changing(scale: float, mode: str, lowest: float, progress: float, value: flo
 
 @stage(Stage.GUIDE, order=50, when=DT_MIMIC_SCALE)
 def threshold_dynamically(context: StageContext) -> None:
-    """Guide with the full scale, then shrink to the spread of the mimicked one."""
+    """Guide with the full scale, then shrink to the spread of the mimicked one; not where another model refines."""
+    if context.of.name != "base" and context.input.has(REFINER_MODEL):
+        return
     input, cond = context.input, context.cond
     uncond = cond * 0.0 if context.uncond is None else context.uncond
     progress = max(0.0, LAST_STEP - round(context.tools.timestep(context.sigma))) / _STEPS

@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from swarm.features.groups import FREEU_GROUP
+from swarm.features.refiner import REFINER_MODEL
 from swarm.jobs.stage import Pass, Patch, Patched
 from swarm.params.kinds import Decimal, Dropdown, fixed
 
@@ -17,7 +18,7 @@ _PARAMS: dict[str, Any] = {"group": FREEU_GROUP, "flags": ("freeu",), "advanced"
 
 FREEU_APPLY_TO = Dropdown(
     name="[FreeU] Apply To",
-    description="Which stages FreeU acts in.",
+    description="Which models FreeU changes: the base model, also where it refines, or the one chosen to refine.",
     default="Both",
     values=fixed("Both", "Base", "Refiner"),
     priority=-10.0,
@@ -48,12 +49,14 @@ FREEU_SKIP_TWO = Decimal(
     min=0, max=10, step=0.05, priority=-1.0, **_PARAMS,
 )  # fmt: skip
 
-_STAGES = {"Both": ("base", "refiner"), "Base": ("base",), "Refiner": ("refiner",)}
+_BOTH, _BASE, _REFINER = "Both", "Base", "Refiner"
 
 
 def _key(of: Pass) -> Hashable:
+    """Later walks that go on with the base model have it as it was changed for the first."""
     input = of.input
-    if of.name not in _STAGES[input.get(FREEU_APPLY_TO)]:
+    loaded_as = _REFINER if of.name != "base" and input.has(REFINER_MODEL) else _BASE
+    if input.get(FREEU_APPLY_TO) not in (_BOTH, loaded_as):
         return None
     strengths = (FREEU_BLOCK_ONE, FREEU_BLOCK_TWO, FREEU_SKIP_ONE, FREEU_SKIP_TWO)
     return (int(input.get(FREEU_VERSION)), *(input.get(param) for param in strengths))

@@ -148,8 +148,9 @@ class StageTools(Protocol):
     def is_led(self) -> bool:
         """Whether the model sees the latent of the init image beside x, and draws from nothing."""
 
-    def predict(self, x: Any, sigma: float, conditioning: Conditioning, *, variant: str = "") -> Any:
-        """One more model call, outside the batch: the clean latent predicted for `x` at `sigma`."""
+    def predict(self, x: Any, sigma: float, told: Sequence[Conditioning], *, variant: str = "") -> Any:
+        """One more model call for each part of a prompt, outside the batch: the clean latent predicted for `x` at
+        `sigma`."""
 
     def check_control(self, file: ModelFile) -> None:
         """Raises BadInput with a sentence when a file is no ControlNet for the walk's model."""
@@ -169,7 +170,7 @@ class StageTools(Protocol):
         """Whether the network can be run that way."""
 
     def last_attention(self) -> Any:
-        """What the last call of a watching variant saw: (heads, places, places)."""
+        """What the last call of a watching variant saw of the prompt's first part: (heads, places, places)."""
 
     @property
     def family(self) -> str:

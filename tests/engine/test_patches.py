@@ -4,6 +4,7 @@ no trace."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from diffusers.utils.torch_utils import apply_freeu
 
 from swarm.features.alternate_guidance import RENORM_CFG
 from swarm.features.dynamic_thresholding import calmed_to, changing
-from swarm.features.freeu import dampened
+from swarm.features.freeu import FREEU, dampened
 from swarm.jobs.job import ModelFile
+from swarm.jobs.stage import Pass
 from swarm.params.input import GenerationInput
 from tests.engine.conftest import SD, XL, Bench
 from tests.support.tiny_models import Tiny
@@ -105,6 +107,19 @@ def test_skip_features_are_dampened_as_the_reference_does() -> None:
     skip = torch.randn(2, 6, 16, 16, generator=torch.Generator().manual_seed(0))
     _, expected = apply_freeu(0, skip.clone(), skip.clone(), s1=0.3, s2=0.2, b1=1.0, b2=1.0)
     torch.testing.assert_close(dampened(skip, 0.3), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_freeu_stays_with_the_model_it_was_put_into() -> None:
+    model = ModelFile(name="a", path=Path("a"), family=SD, stamp="1")
+
+    def acts(name: str, apply_to: str, **more: Any) -> bool:
+        request = GenerationInput({"freeuapplyto": apply_to, **more})
+        return FREEU.key(Pass(input=request, model=model, seed=1, name=name)) is not None
+
+    assert acts("base", "Base") and acts("refiner", "Base") and acts("segment", "Base")
+    assert not acts("base", "Refiner") and not acts("refiner", "Refiner")
+    assert acts("refiner", "Refiner", refinermodel="b") and not acts("refiner", "Base", refinermodel="b")
+    assert acts("base", "Both", refinermodel="b") and acts("refiner", "Both", refinermodel="b")
 
 
 def test_freeu_finds_its_features_and_is_undone_to_the_last_bit(tiny: Mapping[str, Tiny]) -> None:

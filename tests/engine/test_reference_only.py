@@ -40,9 +40,7 @@ def test_a_row_reads_its_own_references_and_they_read_themselves(tiny: Mapping[s
 
 def test_references_are_noised_to_their_rows_level() -> None:
     latents, noise = torch.full((2, 4, 8, 8), 3.0), torch.full((2, 4, 8, 8), 0.5)
-    told = Conditioning(
-        tokens=torch.zeros(1, 77, 32), extra={"reference_only": LookedAt(latents=latents, noise=noise)}
-    )
+    told = Conditioning(tokens=torch.zeros(1, 77, 32), extra={"reference_only": LookedAt(latents=latents, noise=noise)})
     rows = [Row(x=torch.zeros(1, 4, 8, 8), timestep=5.0, sigma=sigma, conditioning=told) for sigma in (1.0, 2.0)]
     made = with_references(rows, "epsilon")
     assert [row.sigma for row in made] == [1.0, 2.0] * 3

@@ -27,6 +27,7 @@ from swarm.diffusion.sigmas import SigmaTable
 from swarm.jobs.job import ModelFile
 from swarm.media.image import Picture
 from tests.engine.conftest import SD, XL, Bench
+from tests.parity.models_families import MAKERS, Written
 from tests.parity.recorded import DETERMINISTIC, EXPECTED, SAME_DRAW, expected, largest_difference, psnr, write_xl
 
 pytestmark = pytest.mark.torch
@@ -63,6 +64,13 @@ CASES: dict[str, dict[str, Any]] = {
     "sd rho alone": {"family": SD, "sampler": "euler", "scheduler": "karras", "samplerrho": 5.0},
     "sd end early": {"family": SD, "sampler": "dpmpp_2m", "scheduler": "normal", "endstepsearly": 0.4},
     "sd variation": {"family": SD, "sampler": "euler_ancestral", "scheduler": "normal", "variation": (99, 0.35)},
+}
+FLOW_CASES: dict[str, dict[str, Any]] = {
+    "sd3 uni_pc": {"sampler": "uni_pc", "scheduler": "simple"},
+    "sd3 sa_solver": {"sampler": "sa_solver", "scheduler": "simple", "steps": 10},
+    "sd3 dpm_2_ancestral": {"sampler": "dpm_2_ancestral", "scheduler": "beta"},
+    "sd3 dpmpp_2s_ancestral_cfg_pp": {"sampler": "dpmpp_2s_ancestral_cfg_pp", "scheduler": "simple", "cfgscale": 1.5},
+    "sd3 dpmpp_sde": {"sampler": "dpmpp_sde", "scheduler": "normal", "steps": 4},
 }
 UNSAMPLED: dict[str, dict[str, Any]] = {
     "sd unsampled": {"sampler": "dpmpp_2m", "steps": 12, "initimagecreativity": 0.5, "cfgscale": 3.0},
@@ -128,6 +136,18 @@ def test_models_with_continuous_noise_levels_draw_comfyuis_picture(bench: Bench,
     path = write_edm(tmp_path, case.split()[0])
     file = ModelFile(name=path.name, path=path, family=XL, stamp=case)
     found = bench.picture(file, values.pop("seed"), modelspecificenhancements=False, **values)
+    compare(found, case, values["sampler"])
+
+
+@pytest.fixture(scope="module")
+def flow_model(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    return MAKERS["sd3"](tmp_path_factory.mktemp("flow"))
+
+
+@pytest.mark.parametrize("case", FLOW_CASES)
+def test_flow_models_draw_comfyuis_picture(bench: Bench, flow_model: Written, case: str) -> None:
+    values = {**SETTINGS, **FLOW_CASES[case]}
+    found = bench.picture(flow_model.file, values.pop("seed"), parts=dict(flow_model.parts), **values)
     compare(found, case, values["sampler"])
 
 

@@ -19,7 +19,8 @@ def _run(x: Latent, sigmas: Sequence[float], noise: Noise, *, bh2: bool) -> Samp
     The order rises over the first steps and falls over the last ones, which is of first order.
     """
     steps = len(sigmas) - 1
-    if steps > 0 and sigmas[-1] == 0:
+    cleaned = steps > 0 and sigmas[-1] == 0
+    if cleaned:
         sigmas = [*sigmas[:-1], _NEARLY_CLEAN]
     past: list[tuple[float, Latent]] = []  # (-ln sigma, prediction), newest first
     start, order = x, 0
@@ -30,7 +31,8 @@ def _run(x: Latent, sigmas: Sequence[float], noise: Noise, *, bh2: bool) -> Samp
         past = [(-log(sigma), denoised), *past[: _ORDER - 1]]
         start, order = x, min(len(past), steps - step, max(steps - 1, 1))
         x = _step(start, sigma, nxt, past[:order], None, bh2=bh2)
-    return x
+    # What is left of a flow model's noise has faded the picture by as much.
+    return x * (1.0 / noise.space.alpha(_NEARLY_CLEAN)) if cleaned and noise.space.is_flow else x
 
 
 @sampler(
