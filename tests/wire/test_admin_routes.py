@@ -116,7 +116,9 @@ def test_the_status_of_everyone_has_the_shape_of_ones_own(client: SwarmClient) -
 
 
 def test_updates_are_neither_looked_for_nor_made(client: SwarmClient) -> None:
-    assert client.post("CheckForUpdates") == {"extensions": {}, "backends": {}}
+    found = client.post("CheckForUpdates")
+    assert found["server"]["count"] == 0 and "does not update itself" in found["server"]["preview"][0]
+    assert found["extensions"] == found["backends"] == {}
     assert client.post("UpdateAndRestart") == {"success": False, "result": "No changes found."}
     answer = client.post("UpdateAndRestart", doUpdateServer=True)
     assert answer["success"] is False and "does not update itself" in answer["result"]

@@ -11,7 +11,7 @@ from swarm.base.json import JsonObject
 NO_UPDATES = "This server does not update itself. Stop it, update its folder, and start it again."
 
 _UPDATE: Shape = {"count": int, "preview": [str]}
-UPDATES: Shape = {"server?": _UPDATE, "extensions": Map(_UPDATE), "backends": Map(_UPDATE)}
+UPDATES: Shape = {"server": _UPDATE, "extensions": Map(_UPDATE), "backends": Map(_UPDATE)}
 
 
 @route("ShutdownServer", permission=SHUTDOWN, touches=True, answers=SUCCESS)
@@ -30,8 +30,8 @@ async def admin_take_control(call: Call) -> JsonObject:
 
 @route("CheckForUpdates", permission=RESTART, answers=UPDATES)
 async def check_for_updates(call: Call) -> JsonObject:
-    """No updates are looked for. The answer has no `server`, which is the wire's way to say that nobody could check."""
-    return {"extensions": {}, "backends": {}}
+    """No updates are looked for: `count` is 0, and `preview` says why. SwarmUI's page fails where `server` is missing."""
+    return {"server": {"count": 0, "preview": [NO_UPDATES]}, "extensions": {}, "backends": {}}
 
 
 @route("UpdateAndRestart", permission=RESTART, touches=True, answers={"success": bool, "result": str})
