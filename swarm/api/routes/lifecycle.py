@@ -30,7 +30,7 @@ async def admin_take_control(call: Call) -> JsonObject:
 
 @route("CheckForUpdates", permission=RESTART, answers=UPDATES)
 async def check_for_updates(call: Call) -> JsonObject:
-    """No updates are looked for: `count` is 0, and `preview` says why. SwarmUI's page fails where `server` is missing."""
+    """No updates are looked for: `count` is 0, and `preview` says why. SwarmUI's page needs `server`."""
     return {"server": {"count": 0, "preview": [NO_UPDATES]}, "extensions": {}, "backends": {}}
 
 
