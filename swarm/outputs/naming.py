@@ -43,7 +43,8 @@ def output_path(
         text = _find(match[1], tokens)
         return match[0] if text is None else _clean_value(text, max_part)
 
-    filled = composed(_TOKEN.sub(value, template[:_LONGEST])[:_LONGEST])
+    # Half characters go first: what stood around one might be a `..` without it.
+    filled = composed(_TOKEN.sub(value, template[:_LONGEST])[:_LONGEST]).encode("utf-8", "ignore").decode()
     cleaned = clean_output_path(filled) if allow_unsafe else clean_file_name(filled)
     parts = [_usable(part) for part in _without_escapes(cleaned).split("/")]
     kept = [part for part in parts if part]

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from swarm.base.paths import clean_output_path, is_hidden, under
@@ -87,6 +87,7 @@ TEXTS = st.text() | st.lists(PIECES, max_size=40).map("".join)
 
 
 @given(TEXTS, TEXTS, st.booleans())
+@example("con.\ud800.", "", True)
 def test_every_path_can_be_saved_and_found_again(template: str, prompt: str, unsafe: bool) -> None:
     path = output_path(template + "[prompt]", {"prompt": prompt}, allow_unsafe=unsafe)
     assert path and clean_output_path(path) == path and not is_hidden(path)
