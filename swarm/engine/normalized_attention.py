@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from swarm.engine.components import Row
+from swarm.engine.self_attention import self_attention
 from swarm.features.normalized_attention import away_in
 
 
@@ -24,16 +25,8 @@ def led_away(unet: Any, rows: Sequence[Row]) -> Iterator[None]:
     if rows[0].away is None:
         yield
         return
-    names = [name.removesuffix(".processor") for name in unet.attn_processors]
-    layers = [unet.get_submodule(name) for name in names if name.endswith("attn1")]
-    before = [layer.processor for layer in layers]
-    for layer, own in zip(layers, before, strict=True):
-        layer.processor = LeadingAway(own, rows)
-    try:
+    with self_attention(unet, lambda own: LeadingAway(own, rows)):
         yield
-    finally:
-        for layer, own in zip(layers, before, strict=True):
-            layer.processor = own
 
 
 class LeadingAway:

@@ -11,6 +11,7 @@ import torch
 
 from swarm.diffusion.prediction import input_scale, latent_scale
 from swarm.engine.components import Row
+from swarm.engine.self_attention import self_attention
 from swarm.features.reference_only import LookedAt, looked_at_in
 
 
@@ -41,16 +42,8 @@ def looking(unet: Any, parts: int) -> Iterator[None]:
     if parts == 1:
         yield
         return
-    names = [name.removesuffix(".processor") for name in unet.attn_processors]
-    layers = [unet.get_submodule(name) for name in names if name.endswith("attn1")]
-    before = [layer.processor for layer in layers]
-    for layer, own in zip(layers, before, strict=True):
-        layer.processor = Looking(own, parts)
-    try:
+    with self_attention(unet, lambda own: Looking(own, parts)):
         yield
-    finally:
-        for layer, own in zip(layers, before, strict=True):
-            layer.processor = own
 
 
 class Looking:
