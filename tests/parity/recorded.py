@@ -1,9 +1,9 @@
 """Pictures another program made with the same settings, and the tiny models both programs drew them with.
 
 The arrays in `expected/` come from the sampling, text and model code of ComfyUI, called on files that the functions
-below write. It was a copy packaged by somebody else, its files dated November 2024, changed where tiny models need other
-sizes. Where later releases are known to differ, the later behaviour was recorded: the noise of ancestral steps is drawn
-from a generator seeded with the seed plus one.
+below write. It was a copy packaged by somebody else, its files dated November 2024, changed where tiny models need
+other sizes. Where later releases are known to differ, the later behaviour was recorded: the noise of ancestral
+steps is drawn from a generator seeded with the seed plus one.
 """
 
 from __future__ import annotations
