@@ -20,7 +20,7 @@ from swarm.architectures.architecture import Architecture
 from swarm.base.registry import Declared, Registry, collect, declared_in
 from swarm.diffusion.sampler import Sampler
 from swarm.diffusion.schedule import Schedule
-from swarm.engine import attention
+from swarm.engine import attention, products
 from swarm.engine.batcher import Batcher
 from swarm.engine.components import Adapter
 from swarm.engine.device import Device, choose_device
@@ -82,6 +82,8 @@ def serve(
     be_quiet()
     device = choose_device(gpu, dtype)
     attention.use(kernel, device)
+    if together:  # who runs pictures alone wants the same bits every time, and this is measured anew at every start
+        products.use(device)
     known = methods()
     models = Models(device, families(residency), clock, known.patches)
     whole = WholePipelines(device, mailbox.cancelled, make_room=lambda: models.drop_others(None))
