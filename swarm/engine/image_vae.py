@@ -21,6 +21,7 @@ from swarm.engine.shapes import Shapes, count, groups, vae_config
 VAE_PREFIXES = ("first_stage_model.", "vae.")
 """Where a checkpoint keeps its VAE."""
 _MARKER = "decoder.conv_in.weight"
+_FIRST, _FIRST_DIFFUSERS = "encoder.down.0.block.0.conv1.weight", "encoder.down_blocks.0.resnets.0.conv1.weight"
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 _FALLBACK = LatentFormat(channels=4, scale=0.18215)
 
@@ -32,8 +33,10 @@ def find_vae(source: Source, latent: LatentFormat | None = None) -> Vae:
     part = source.parts.get("vae")
     if part is not None:
         if part.path.is_dir():
-            return image_vae(_from_folder(part.path, dtype), latent)
-        return image_vae(read_vae(Checkpoint(part.path), ("", *VAE_PREFIXES), latent, {}, dtype), latent)
+            lent = image_vae(_from_folder(part.path, dtype), latent)
+        else:
+            lent = image_vae(read_vae(Checkpoint(part.path), ("", *VAE_PREFIXES), latent, {}, dtype), latent)
+        return _fitting(lent, latent, part.name, source.file.name)
     if source.folder is not None:
         return image_vae(_from_folder(source.folder / "vae", dtype))
     assert source.checkpoint is not None
@@ -41,6 +44,15 @@ def find_vae(source: Source, latent: LatentFormat | None = None) -> Vae:
     if source.checkpoint.prefix(VAE_PREFIXES, _MARKER) is None:
         raise lacking(source, VAES.get(source.architecture.compat.vae_family or "", VAES[""]))
     return image_vae(read_vae(source.checkpoint, VAE_PREFIXES, latent, own, dtype))
+
+
+def _fitting(lent: Vae, latent: LatentFormat, name: str, model: str) -> Vae:
+    if lent.channels != latent.channels:
+        raise BadInput(
+            f"The VAE '{name}' makes latents of {lent.channels} channels, and the model '{model}' works on "
+            f"{latent.channels}. Choose a VAE of the model's family, or none."
+        )
+    return lent
 
 
 def image_vae(module: AutoencoderKL, latent: LatentFormat | None = None) -> Vae:
@@ -63,6 +75,10 @@ def read_vae(
         raise BadInput(f"The model file '{checkpoint.path.name}' holds no VAE that can be used here.")
     shapes = checkpoint.below(prefix)
     is_diffusers = any(name.startswith("encoder.down_blocks.") for name in shapes)
+    if (_FIRST_DIFFUSERS if is_diffusers else _FIRST) not in shapes or len(shapes[_MARKER]) != 4:
+        raise BadInput(
+            f"The VAE '{checkpoint.path.name}' is of another kind than this model's. Choose another, or none."
+        )
     scales = {"scaling_factor": latent.scale, "shift_factor": latent.shift or None}
     read = diffusers_vae_config(shapes) if is_diffusers else vae_config(shapes, scaling_factor=latent.scale)
     settings: Config = {**read, **scales, **own}
