@@ -18,7 +18,7 @@ from swarm.backends.backend import BackendStatus
 from swarm.backends.guard import Problem, attempt
 from swarm.backends.instance import BackendInstance
 from swarm.backends.lifecycle import SHUTTING_DOWN
-from swarm.backends.loads import NOT_LOADED, LoadLog
+from swarm.backends.loads import NOT_LOADED, LoadKey, LoadLog, load_key
 from swarm.backends.matching import (
     NO_BACKENDS,
     Demand,
@@ -126,7 +126,7 @@ class Dispatcher:
     def _arrive(self, waiter: Waiter) -> None:
         self._lines.add(waiter)
         self._judge(waiter.demand)
-        if waiter.model is not None and self._loads.is_loading(waiter.model.name):
+        if waiter.demand.load is not None and self._loads.is_loading(waiter.demand.load):
             waiter.tell_loading(True)
         self._assign()
 
@@ -134,12 +134,12 @@ class Dispatcher:
         """Out of line, and nothing of it stays."""
         self._lines.remove(waiter)
         waiter.tell_loading(False)
-        if waiter.demand.model is not None:
-            self._forget_unwanted(waiter.demand.model)
+        if waiter.demand.load is not None:
+            self._forget_unwanted(waiter.demand.load)
 
-    def _forget_unwanted(self, model: str) -> None:
-        if not self._lines.wants_model(model):
-            self._loads.forget(model)
+    def _forget_unwanted(self, load: LoadKey) -> None:
+        if not self._lines.wants(load):
+            self._loads.forget(load)
 
     def _settle(
         self, waiter: Waiter, *, instance: BackendInstance | None = None, error: SwarmError | None = None
@@ -198,12 +198,12 @@ class Dispatcher:
         return Unavailable(NO_BACKENDS)
 
     def _load_failure(self, demand: Demand, hopeful: Sequence[BackendInstance]) -> SwarmError | None:
-        model = demand.model
-        if model is None or not demand.loads or any(one.backend.current_model == model for one in hopeful):
+        load = demand.load
+        if load is None or not demand.loads or any(one.backend.current_model == demand.model for one in hopeful):
             return None
-        if not all(self._loads.is_bad(model, one) for one in hopeful):
+        if not all(self._loads.is_bad(load, one) for one in hopeful):
             return None
-        return Unavailable(load_failure_sentence(model, self._loads.reasons(model, hopeful)))
+        return Unavailable(load_failure_sentence(load[0], self._loads.reasons(load, hopeful)))
 
     def _assign(self) -> None:
         """Lend free places and begin loads until nothing more can be done."""
@@ -231,13 +231,13 @@ class Dispatcher:
         if ready:
             self._lend(waiter, min(ready, key=lambda one: one.usages))
             return True
-        if waiter.model is None or self._loads.is_loading(waiter.model.name):
+        if waiter.model is None or demand.load is None or self._loads.is_loading(demand.load):
             return False
-        model = waiter.model
-        loaders = [one for one in fit if not self._loads.is_bad(model.name, one) and self._may_swap(one)]
+        load = demand.load
+        loaders = [one for one in fit if not self._loads.is_bad(load, one) and self._may_swap(one)]
         if not loaders:
             return False
-        self._begin_load(min(loaders, key=self._loading_rank), model)
+        self._begin_load(min(loaders, key=self._loading_rank), waiter.model)
         return True
 
     def _is_ready(self, demand: Demand, instance: BackendInstance) -> bool:
@@ -267,15 +267,16 @@ class Dispatcher:
         return (instance.usages > 0, by_use)
 
     def _begin_load(self, instance: BackendInstance, model: ModelFile) -> None:
+        load = load_key(model)
         instance.loading_model = model
-        self._loads.begin(model.name, instance)
-        for waiter in self._lines.for_model(model.name):
+        self._loads.begin(load, instance)
+        for waiter in self._lines.wanting(load):
             waiter.tell_loading(True)
         self._pool.spawn(self._load, instance, model, anyio.Event())
 
     async def _load(self, instance: BackendInstance, model: ModelFile, done: anyio.Event) -> None:
         """Make `model` the current one of a backend whose `loading_model` it already is; then decide anew."""
-        started = self._steady()
+        started, load = self._steady(), load_key(model)
         try:
             result = await attempt(instance.backend.load(model), f"{instance}, loading '{model.name}'")
         finally:
@@ -284,11 +285,11 @@ class Dispatcher:
         problem = result if isinstance(result, Problem) else None
         if problem is None and instance.backend.current_model != model.name:
             problem = Problem(sentence=NOT_LOADED)
-        self._loads.end(model.name, instance, problem)
+        self._loads.end(load, instance, problem)
         if problem is None:
             now = self._steady()
             instance.hold_until = now + min(_MAX_HOLD_SECONDS, _HOLD_PER_LOAD * (now - started))
-        for waiter in self._lines.for_model(model.name):
+        for waiter in self._lines.wanting(load):
             waiter.tell_loading(False)
-        self._forget_unwanted(model.name)
+        self._forget_unwanted(load)
         self._pool.status_changed()

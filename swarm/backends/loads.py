@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from swarm.backends.guard import Problem
 from swarm.backends.instance import BackendInstance
+from swarm.jobs.job import ModelFile
 
 MAX_LOAD_CRASHES = 3
 NOT_LOADED = "The backend did not report the model as loaded."
+
+
+LoadKey: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
+"""What is loaded: a model's name, and (slot, name) of the files that complete it; another request may name others."""
+
+
+def load_key(model: ModelFile) -> LoadKey:
+    return model.name, tuple((slot, part.name) for slot, part in model.companions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,43 +32,43 @@ class _Failure:
 
 
 class LoadLog:
-    """Loads under way and loads that failed, by model name."""
+    """Loads under way and loads that failed, by what was to be loaded."""
 
     def __init__(self) -> None:
-        self._under_way: dict[str, BackendInstance] = {}
-        self._failures: dict[str, dict[int, _Failure]] = {}
+        self._under_way: dict[LoadKey, BackendInstance] = {}
+        self._failures: dict[LoadKey, dict[int, _Failure]] = {}
 
-    def is_loading(self, model: str) -> bool:
-        return model in self._under_way
+    def is_loading(self, load: LoadKey) -> bool:
+        return load in self._under_way
 
-    def begin(self, model: str, instance: BackendInstance) -> None:
-        self._under_way[model] = instance
+    def begin(self, load: LoadKey, instance: BackendInstance) -> None:
+        self._under_way[load] = instance
 
-    def end(self, model: str, instance: BackendInstance, problem: Problem | None) -> None:
+    def end(self, load: LoadKey, instance: BackendInstance, problem: Problem | None) -> None:
         """The load is over; `problem` is why it failed."""
-        if self._under_way.get(model) is instance:
-            del self._under_way[model]
+        if self._under_way.get(load) is instance:
+            del self._under_way[load]
         if problem is None:
-            self._failures.get(model, {}).pop(instance.id, None)
+            self._failures.get(load, {}).pop(instance.id, None)
             return
-        before = self._failures.setdefault(model, {}).get(instance.id)
+        before = self._failures.setdefault(load, {}).get(instance.id)
         crashes = (before.crashes if before is not None else 0) + problem.crashed
-        self._failures[model][instance.id] = _Failure(
+        self._failures[load][instance.id] = _Failure(
             sentence=problem.sentence, boots=instance.boots, crashes=crashes if problem.crashed else 0
         )
 
-    def is_bad(self, model: str, instance: BackendInstance) -> bool:
+    def is_bad(self, load: LoadKey, instance: BackendInstance) -> bool:
         """This backend has shown that it cannot load the model: it said so, or it crashed three times over it."""
-        failure = self._failures.get(model, {}).get(instance.id)
+        failure = self._failures.get(load, {}).get(instance.id)
         if failure is None:
             return False
         return failure.crashes >= MAX_LOAD_CRASHES or (failure.crashes == 0 and failure.boots == instance.boots)
 
-    def reasons(self, model: str, instances: Sequence[BackendInstance]) -> list[str]:
+    def reasons(self, load: LoadKey, instances: Sequence[BackendInstance]) -> list[str]:
         """What these backends said, in their order."""
-        failures = self._failures.get(model, {})
+        failures = self._failures.get(load, {})
         return [failures[one.id].sentence for one in instances if one.id in failures]
 
-    def forget(self, model: str) -> None:
+    def forget(self, load: LoadKey) -> None:
         """Nobody wants this model any more; the next who does starts afresh."""
-        self._failures.pop(model, None)
+        self._failures.pop(load, None)

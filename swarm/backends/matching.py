@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 
 from swarm.backends.instance import BackendInstance
+from swarm.backends.loads import LoadKey, load_key
 from swarm.features.swarm import EXACT_BACKEND_ID, INTERNAL_BACKEND_TYPE, NO_LOAD_MODELS
 from swarm.jobs.job import Job, ModelFile
 
@@ -19,13 +20,15 @@ _NEVER_BLOCKING = frozenset({"sd3", "flux-dev", "text2video", "cascade", "sdxl",
 class Demand:
     """What a job asks of a backend. Jobs with equal demands wait in one line.
 
-    `model`: name with extension, None for any. `flags`: feature flags that may block. `backend_type`, `backend_id`:
-    empty when the request does not narrow them. `loads`: whether the model may be loaded for it. `alone`: it must have
-    a backend for itself, for it was there when one went away. `others`: (set, name) of the models its parameters name
-    besides. `elsewhere`: a model of the job that is not on this machine. `params`: ids of the parameters that are set.
+    `model`: name with extension, None for any. `load`: what has to be loaded for it, None for nothing. `flags`: feature
+    flags that may block. `backend_type`, `backend_id`: empty when the request does not narrow them. `loads`: whether
+    the model may be loaded for it. `alone`: it must have a backend for itself, for it was there when one went away.
+    `others`: (set, name) of the models its parameters name besides. `elsewhere`: a model of the job that is not on this
+    machine. `params`: ids of the parameters that are set.
     """
 
     model: str | None
+    load: LoadKey | None = None
     loras: tuple[str, ...]
     flags: frozenset[str]
     backend_type: str
@@ -43,6 +46,7 @@ def demand_of(job: Job, needs: frozenset[str], *, alone: bool = False) -> Demand
     wanted_type = str(job.input.get(INTERNAL_BACKEND_TYPE) or "").lower()
     return Demand(
         model=job.model.name if job.model is not None else None,
+        load=load_key(job.model) if job.model is not None else None,
         loras=tuple(lora.file.name for lora in job.loras),
         flags=needs - _NEVER_BLOCKING,
         backend_type="" if wanted_type == "any" else wanted_type,

@@ -9,6 +9,7 @@ from typing import TypeVar
 import anyio
 
 from swarm.backends.instance import BackendInstance
+from swarm.backends.loads import LoadKey
 from swarm.backends.matching import Demand
 from swarm.jobs.job import ModelFile
 
@@ -47,7 +48,7 @@ class Lines:
     def __init__(self) -> None:
         self._lines: dict[tuple[str, Demand], OrderedDict[int, Waiter]] = {}
         self._demands: Counter[Demand] = Counter()
-        self._models: Counter[str] = Counter()
+        self._loads: Counter[LoadKey] = Counter()
 
     def __len__(self) -> int:
         return self._demands.total()
@@ -55,8 +56,8 @@ class Lines:
     def add(self, waiter: Waiter) -> None:
         self._lines.setdefault((waiter.user_id, waiter.demand), OrderedDict())[waiter.number] = waiter
         self._demands[waiter.demand] += 1
-        if waiter.demand.model is not None:
-            self._models[waiter.demand.model] += 1
+        if waiter.demand.load is not None:
+            self._loads[waiter.demand.load] += 1
 
     def remove(self, waiter: Waiter) -> None:
         """Take a job out; nothing happens when it is not in line any more."""
@@ -67,8 +68,8 @@ class Lines:
         if not line:
             del self._lines[key]
         _one_less(self._demands, waiter.demand)
-        if waiter.demand.model is not None:
-            _one_less(self._models, waiter.demand.model)
+        if waiter.demand.load is not None:
+            _one_less(self._loads, waiter.demand.load)
 
     def heads(self) -> list[Waiter]:
         """The oldest job of each line."""
@@ -81,16 +82,16 @@ class Lines:
         """The distinct demands that wait."""
         return list(self._demands)
 
-    def wants_model(self, model: str) -> bool:
-        return model in self._models
+    def wants(self, load: LoadKey) -> bool:
+        return load in self._loads
 
     def demanding(self, demand: Demand) -> list[Waiter]:
         """Every job with this demand, by user."""
         return [w for (_, wanted), line in self._lines.items() if wanted == demand for w in line.values()]
 
-    def for_model(self, model: str) -> list[Waiter]:
-        """Every job that wants this model."""
-        return [w for (_, wanted), line in self._lines.items() if wanted.model == model for w in line.values()]
+    def wanting(self, load: LoadKey) -> list[Waiter]:
+        """Every job that wants this loaded."""
+        return [w for (_, wanted), line in self._lines.items() if wanted.load == load for w in line.values()]
 
 
 def _one_less(counts: Counter[T], key: T) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -44,11 +45,16 @@ class Order:
 
 
 async def refused(dispatch: Dispatcher, wanted: Job, needs: frozenset[str] = NOTHING) -> str:
-    """The sentence this job is turned down with."""
+    """The sentence this job is turned down with; nobody else waits."""
+    sentence = await refused_quietly(dispatch, wanted, needs)
+    assert len(dispatch) == 0
+    return sentence
+
+
+async def refused_quietly(dispatch: Dispatcher, wanted: Job, needs: frozenset[str] = NOTHING) -> str:
     with pytest.raises((UserError, BackendError)) as caught:
         async with dispatch.lease(wanted, needs=needs, loading=unheard):
             pass
-    assert len(dispatch) == 0
     return str(caught.value)
 
 
@@ -299,6 +305,29 @@ async def test_a_backend_that_cannot_load_it_is_passed_over(tmp_path: Path) -> N
         order = Order(dispatcher(pool))
         await order.take(job(wants="a"))
         assert order.backends == [1]
+
+
+async def test_another_requests_bad_file_beside_the_same_model_costs_nobody_else(tmp_path: Path) -> None:
+    async with running_pool(tmp_path, {"LoadMilliseconds": 5}) as pool:
+        dispatch = dispatcher(pool)
+        order = Order(dispatch)
+        sound = job(wants="a", user="ann")
+        assert sound.model is not None
+        torn = replace(sound.model, companions=(("t5xxl", replace(sound.model, name="fake-torn")),))
+        refusals: list[str] = []
+
+        async def spoil() -> None:
+            refusals.append(await refused_quietly(dispatch, replace(job(wants="a", user="bob"), model=torn)))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(spoil)
+            await anyio.sleep(0)
+            group.start_soon(order.take, sound)
+        assert order.served == ["ann"]
+        assert refusals == [
+            "All available backends failed to load the model 'a'.\n\n"
+            "Possible reason: A file that completes the model is torn."
+        ]
 
 
 async def test_waiting_too_long_is_a_timeout(tmp_path: Path) -> None:

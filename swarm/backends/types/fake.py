@@ -2,7 +2,7 @@
 
 Words in a prompt make it misbehave: `fake-fail` refuses the job, `fake-crash` takes the backend down, `fake-redirect`
 gives the job back once, `fake-hang` never ends by itself, `fake-draft` hands out an intermediate picture first,
-`fake-extra` one picture more than was asked for.
+`fake-extra` one picture more than was asked for. A model whose companion is named `fake-torn` cannot be loaded.
 """
 
 from __future__ import annotations
@@ -76,6 +76,8 @@ class FakeBackend:
         await anyio.sleep(self._settings.load_milliseconds / 1000)
         if self._settings.fail_load:
             raise BackendError(self._settings.fail_load)
+        if any("fake-torn" in part.name for _, part in model.companions):
+            raise BackendError("A file that completes the model is torn.")
         self._model = model.name
 
     async def free(self, *, system_ram: bool) -> bool:
