@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import queue
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from swarm.base.errors import BackendError, BadInput, UserError
 from swarm.engine.batcher import Batcher, Work
@@ -109,7 +109,7 @@ class Worker:
             file = model_of(job)
             batched = self._models.runs_batched(file)
         except BadInput as error:
-            self._fail(job.id, error)
+            self._fail(job, error)
             return
         live = LiveJob(job, self._mailbox.outbox.put, self._clock)
         if not (
@@ -136,7 +136,7 @@ class Worker:
             if is_poisoned(error):
                 logger.exception("The device is lost; the engine ends.")
                 raise
-            self._fail(id, error)
+            self._fail(live.job, error)
         self._whole_jobs.remove(live)
 
     def _perform(self, work: Work) -> None:
@@ -157,7 +157,7 @@ class Worker:
                 return
             for live in work.jobs:
                 self._batcher.drop(live.job.id)
-                self._fail(live.job.id, error)
+                self._fail(live.job, error)
 
     def _with_room(self, work: Work) -> None:
         """Run a piece of work; where it runs out of memory, once more with nothing else in there."""
@@ -191,11 +191,11 @@ class Worker:
             self._compiled_at = self._clock()
         return self._clock() - self._compiled_at > OVERDUE
 
-    def _fail(self, id: str, error: Exception) -> None:
-        kind, sentence = _explained(error)
+    def _fail(self, job: Job, error: Exception) -> None:
+        kind, sentence = _explained(error, job.parts)
         if kind == "failed":
-            logger.error("Job %s failed.", id, exc_info=error)
-        self._mailbox.outbox.put(JobFailed(id=id, sentence=sentence, kind=kind))
+            logger.error("Job %s failed.", job.id, exc_info=error)
+        self._mailbox.outbox.put(JobFailed(id=job.id, sentence=sentence, kind=kind))
 
     def _load_problem(self, model: ModelFile) -> str | None:
         """Load a model ahead of its first job; the reason if that does not work."""
@@ -208,7 +208,7 @@ class Worker:
             if is_poisoned(error):
                 logger.exception("The device is lost; the engine ends.")
                 raise
-            kind, sentence = _explained(error)
+            kind, sentence = _explained(error, dict(model.companions))
             if kind == "failed":
                 logger.exception("Model %s could not be loaded.", model.name)
             return sentence
@@ -224,8 +224,8 @@ class Worker:
         return freed
 
 
-def _explained(error: Exception) -> tuple[str, str]:
-    """(kind, sentence) of what went wrong, as JobFailed carries them."""
+def _explained(error: Exception, parts: Mapping[str, ModelFile]) -> tuple[str, str]:
+    """(kind, sentence) of what went wrong, as JobFailed carries them. `parts`: the files that completed the model."""
     if isinstance(error, BadInput):
         return "bad_input", error.sentence
     if isinstance(error, UserError):
@@ -234,4 +234,6 @@ def _explained(error: Exception) -> tuple[str, str]:
         return "failed", error.sentence
     if is_out_of_memory(error):
         return "refused", "The device does not have enough memory for a picture of this size with this model."
-    return "failed", f"The model failed: {error}"
+    beside = ", ".join(f"'{part.name}'" for part in parts.values())
+    hint = f" It was completed by {beside}: one that belongs to another model does not fit." if beside else ""
+    return "failed", f"The model failed: {error}{hint}"

@@ -18,6 +18,8 @@ from swarm.engine.memory import file_key
 from swarm.jobs.job import ModelFile
 from swarm.jobs.stage import Conditioning
 from tests.engine.conftest import SD, XL, Bench, new_bench
+from tests.engine.flow_oracle import companions, model
+from tests.support.tiny.stable_diffusion_3 import MEDIUM
 
 pytestmark = pytest.mark.torch
 
@@ -68,6 +70,15 @@ def test_any_other_error_fails_its_job_with_a_sentence(files: Mapping[str, Model
         bench.finish()
     assert [bench.failure(id).sentence for id in ids] == ["The model failed: shapes cannot be multiplied"] * 2
     assert not bench.batcher.is_busy
+
+
+def test_a_text_encoder_of_another_model_is_named_where_it_does_not_fit(fresh: Bench, tmp_path: Path) -> None:
+    parts = companions(MEDIUM, tmp_path)
+    wide = {**parts, "clip_l": parts["clip_g"]}
+    id = fresh.submit(model(MEDIUM, MEDIUM.make(tmp_path, layout="bare")), parts=wide)
+    fresh.finish()
+    assert "It was completed by" in fresh.failure(id).sentence
+    assert f"'{parts['clip_g'].name}'" in fresh.failure(id).sentence
 
 
 @pytest.mark.case("F6")
