@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "swarm-installed.json"
 LOG = VENV / "install.log"
+ASIDE = VENV / "aside"
+"""Extras that only some tests see, a folder for each: beside torchvision, transformers works by other means."""
 HELP = """\
 For launch.py itself: --torch=BUILD installs that build of PyTorch (cpu, cu130, rocm7.1 ...); everything else goes to:
 
@@ -78,14 +80,15 @@ def fingerprint() -> str:
     return hashlib.sha256(text).hexdigest()
 
 
-def is_installed(extras: set[str], build: str) -> bool:
+def is_installed(extras: set[str], build: str, aside: frozenset[str] = frozenset()) -> bool:
     """Whether .venv already holds all of it, by the stamp of the last install."""
     try:
         stamp = json.loads(STAMP.read_text("utf-8"))
     except (OSError, ValueError):
         return False
     same = stamp.get("fingerprint") == fingerprint() and stamp.get("torch") == build
-    return same and extras <= set(stamp.get("extras", [])) and venv_python().exists()
+    held = extras <= set(stamp.get("extras", [])) and aside <= set(stamp.get("aside", []))
+    return same and held and venv_python().exists()
 
 
 def make_venv() -> None:
@@ -166,20 +169,38 @@ def install_torch(build: str) -> bool:
     return pip_install("Installing torch", f"torch=={TORCH}")
 
 
-def install(extras: set[str], build: str) -> None:
+def requirements(extra: str) -> list[str]:
+    """What an extra of the project consists of."""
+    # Imported here because a Python too old to have it must still be told so.
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    found: list[str] = project["optional-dependencies"][extra]
+    return found
+
+
+def install_aside(extra: str) -> bool:
+    """Put an extra's own packages, without what they need besides, into a folder of their own."""
+    folder = ASIDE / extra
+    shutil.rmtree(folder, ignore_errors=True)
+    return pip_install(f"Installing {extra} aside", "--no-deps", "--target", str(folder), *requirements(extra))
+
+
+def install(extras: set[str], build: str, aside: frozenset[str] = frozenset()) -> None:
     """Bring .venv up to date. Ends the program with a sentence when that fails."""
-    if is_installed(extras, build):
+    if is_installed(extras, build, aside):
         return
     make_venv()
     STAMP.unlink(missing_ok=True)
     LOG.write_text("", encoding="utf-8")
     say("Installing Swarm. This happens once and takes some minutes; later starts take seconds.")
     project = f".[{','.join(sorted(extras))}]"
-    if not (install_torch(build) and pip_install("Installing everything else", "--editable", project)):
+    done = install_torch(build) and pip_install("Installing everything else", "--editable", project)
+    if not (done and all(install_aside(extra) for extra in sorted(aside))):
         tail = LOG.read_text("utf-8", errors="replace").splitlines()[-12:]
         say("\n".join(f"  {line}" for line in tail))
         sys.exit(f"The installation failed. Is there a network connection? All of pip's output is in {LOG}.")
-    stamp = {"fingerprint": fingerprint(), "extras": sorted(extras), "torch": build}
+    stamp = {"fingerprint": fingerprint(), "extras": sorted(extras), "aside": sorted(aside), "torch": build}
     STAMP.write_text(json.dumps(stamp), encoding="utf-8")
 
 
@@ -208,7 +229,7 @@ def main(arguments: list[str]) -> int:
         os.environ["PYTHONPATH"] = str(ROOT)
         return hand_over(sys.executable, "-m", "swarm", "--help")
     try:
-        install({"engine", "dev"} if checks else {"engine"}, build)
+        install({"engine", "dev"} if checks else {"engine"}, build, frozenset({"upscalers"} if checks else ()))
     except KeyboardInterrupt:
         say("\nStopped. The next start goes on with the installation.")
         return 130

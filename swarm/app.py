@@ -34,7 +34,7 @@ from swarm.base.logs import LogBuffer, show_level
 from swarm.base.machine import Machine
 from swarm.base.outgoing import Outgoing
 from swarm.base.stopping import Leaving, Stopping
-from swarm.base.tasks import to_thread
+from swarm.base.tasks import limit_workers, to_thread
 from swarm.base.watchdog import LoopWatch
 from swarm.catalog.catalog import Catalog
 from swarm.catalog.download import Downloads
@@ -271,7 +271,7 @@ def build_app(options: LaunchOptions, around: Surroundings | None = None) -> ASG
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         with closing, state.upkeep.loop_watch.watching():
-            await to_thread(_prepare_folders, options, state)
+            await _prepare(options, state)
             running = state.generation.running(state.users.get_or_create)
             async with state.pool.running(), state.upkeep.webhooks.running(), running, create_task_group() as watchers:
                 watchers.start_soon(state.stopping.watch_control)
@@ -331,6 +331,17 @@ def _own_logs() -> Iterator[LogBuffer]:
         yield buffer
     finally:
         logging.getLogger().removeHandler(buffer)
+
+
+async def _prepare(options: LaunchOptions, state: AppState) -> None:
+    limit_workers()
+    await to_thread(_prepare_folders, options, state)
+
+
+async def _prepare(options: LaunchOptions, state: AppState) -> None:
+    """What comes before anything is served."""
+    limit_workers()
+    await to_thread(_prepare_folders, options, state)
 
 
 def _prepare_folders(options: LaunchOptions, state: AppState) -> None:

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import NoReturn
 
 from swarm.base.errors import SwarmError
+from swarm.base.freeing import give_back_large_blocks, share_one_heap
 from swarm.base.log_file import LogFile, log_path
 from swarm.base.logs import LogBuffer, level_of, set_up_logging
 from swarm.listening import CannotStart, listening_sockets
@@ -161,6 +162,8 @@ def _url(options: LaunchOptions) -> str:
 
 def _serve(options: LaunchOptions, settings: ServerSettings, listeners: list[socket.socket], logs: LogBuffer) -> int:
     """Serve until the end; returns the exit code, `_RESTART` when the server is to start again."""
+    give_back_large_blocks()
+    share_one_heap()  # before anything that is imported starts threads
     # Imported here so that --help and a wrong flag answer at once.
     from swarm.serve import serve
 

@@ -14,7 +14,6 @@ import uvicorn
 
 from swarm.api.crowd import Crowd, room_for
 from swarm.app import Surroundings, build_app
-from swarm.base.freeing import give_back_large_blocks
 from swarm.base.logs import LogBuffer
 from swarm.base.stopping import Leaving
 from swarm.patience import counted_by
@@ -71,7 +70,6 @@ def serve(
     options: LaunchOptions, settings: ServerSettings, listeners: Sequence[socket.socket], logs: LogBuffer, address: str
 ) -> tuple[bool, bool]:
     """Serve until the end; whether it ever started, and whether it is to start again. Raises SwarmError."""
-    give_back_large_blocks()
     leaving = Leaving()
     app = build_app(options, Surroundings(logs=logs, stop=lambda restart: server.leave(restart), leaving=leaving))
     config = uvicorn.Config(app, **uvicorn_settings(settings))

@@ -16,6 +16,9 @@ from swarm.base.ids import new_session_id
 
 _LIFETIME_SECONDS = 31 * 24 * 3600
 _LONGEST_ORIGIN = 100
+MOST_LIVE = 10_000
+"""Sessions in memory, as far as they can be found again on disk: about 10 MB."""
+
 _WELL_FORMED = re.compile(r"[0-9a-f]{40}")
 _MIGRATIONS = (
     """
@@ -37,7 +40,7 @@ class Session:
     """One login of one user. `origin`: the address it was made from. Compared by identity.
 
     `token_id`: the login token that proved who it is; None in open mode, and for callers of this machine. `actor_id`:
-    who asked for it; somebody else than the user where an administrator acts as them.
+    who asked for it; somebody else than the user where an administrator acts as them. `is_kept`: it is on disk.
     """
 
     def __init__(
@@ -55,6 +58,8 @@ class Session:
         self.token_id = token_id
         self.actor_id = actor_id or user.id
         self.last_used = now
+        self.last_present = now
+        self.is_kept = False
         self.has_ended = False
         self._lock = threading.Lock()
         self._watchers: set[Callable[[], object]] = set()
@@ -73,6 +78,11 @@ class Session:
             with self._lock:
                 self._watchers.discard(ended)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody watches it, as everyone does who works for it."""
+        return bool(self._watchers)
+
     def end(self) -> None:
         """Nobody may use it from now on; whoever watches is told."""
         with self._lock:
@@ -83,6 +93,7 @@ class Session:
 
     def present(self, now: float) -> None:
         """Note that the session called."""
+        self.last_present = now
         self.user.last_present = now
 
     def use(self, now: float) -> None:
@@ -93,6 +104,8 @@ class Session:
 
 class SessionStore:
     """Live sessions in memory and all sessions in the database; without a database they end with the server.
+
+    Of those in the database, `most_live` at most stay in memory; the others come back when they call.
 
     `live` never blocks; the rest may touch the disk. `tokens`: the logins that sessions come from. `needs_token`: as
     in accounts mode, only sessions that come from a login are kept, and taken up again after a restart.
@@ -106,12 +119,14 @@ class SessionStore:
         tokens: TokenStore | None = None,
         *,
         needs_token: bool = False,
+        most_live: int = MOST_LIVE,
     ) -> None:
         self._database = database
         self._users = users
         self._clock = clock
         self._tokens = tokens
         self.needs_token = needs_token
+        self._most_live = most_live
         self._live: dict[str, Session] = {}
         self._lock = threading.Lock()
         if database is not None:
@@ -125,7 +140,18 @@ class SessionStore:
             self._save(session)
         with self._lock:
             self._live[session.id] = session
+            self._let_rest()
         return session
+
+    def _let_rest(self) -> None:
+        """Leave to the disk what called longest ago, a quarter at a time. Under the lock."""
+        if self._database is None or len(self._live) <= self._most_live:
+            return
+        resting = sorted(
+            (one for one in self._live.values() if one.is_kept and not one.is_busy), key=lambda one: one.last_present
+        )
+        for session in resting[: len(self._live) - self._most_live * 3 // 4]:
+            del self._live[session.id]
 
     def live(self, session_id: str) -> Session | None:
         """The session if it was used since the start; never blocks."""
@@ -145,8 +171,10 @@ class SessionStore:
             return None
         user = self._users.get_or_create(user_id)
         session = Session(session_id, user, origin, self._clock(), token_id, actor_id)
+        session.is_kept = True
         with self._lock:
             kept = self._live.setdefault(session_id, session)
+            self._let_rest()
         if kept is session:
             with suppress(Refused):  # a full disk: it is refreshed the next time
                 self._save(session)
@@ -226,6 +254,7 @@ class SessionStore:
         try:
             with self._database.write() as connection:
                 connection.execute("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?)", row)
+            session.is_kept = True
         except sqlite3.Error as error:
             raise readable(error) from None
 

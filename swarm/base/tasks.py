@@ -13,6 +13,15 @@ from anyio import to_thread as anyio_to_thread
 P = ParamSpec("P")
 R = TypeVar("R")
 
+WORKERS = 16
+"""Threads for blocking work that has no limit of its own. Such work waits for databases and disks, a few milliseconds
+each time; more threads than this only wait in more places at once."""
+
+
+def limit_workers() -> None:
+    """Let `to_thread` use no more than WORKERS threads in the event loop that runs; what is beyond waits its turn."""
+    anyio_to_thread.current_default_thread_limiter().total_tokens = WORKERS
+
 
 async def to_thread(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     """Run blocking `function` in a worker thread, so that the event loop stays free."""

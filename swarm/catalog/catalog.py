@@ -11,12 +11,14 @@ from math import inf
 from pathlib import Path
 from types import MappingProxyType
 
+from anyio import CapacityLimiter
+
 from swarm.architectures.architecture import Architecture
 from swarm.base.database import Database
 from swarm.base.errors import BadInput
 from swarm.catalog.cache import ModelCache
 from swarm.catalog.examine import LISTED, Examined, examine
-from swarm.catalog.hashing import tensor_hash
+from swarm.catalog.hashing import can_be_hashed, tensor_hash
 from swarm.catalog.model import ModelEntry
 from swarm.catalog.previews import Previews
 from swarm.catalog.scan import Found, Scanner
@@ -58,6 +60,7 @@ class Catalog:
         self._previews = Previews(self._cache)
         self._clock = clock
         self._refreshing = threading.Lock()
+        self.hashers = CapacityLimiter(1)
         self._hashing = threading.Lock()
         self._hashes: dict[str, tuple[str, str]] = {}
         self._unread: dict[Path, Found] = {}
@@ -149,11 +152,18 @@ class Catalog:
         stamp, hash = self._hashes.get(str(entry.path), ("", ""))
         return hash if stamp == entry.stamp else entry.info.hash or None
 
+    def must_be_hashed(self, entry: ModelEntry) -> bool:
+        """Whether its hash is not known yet and can be had by reading the file."""
+        is_readable = entry.problem is None and not entry.is_folder and not entry.is_remote
+        return is_readable and can_be_hashed(entry.name) and self.known_hash(entry) is None
+
     def model_hash(self, entry: ModelEntry) -> str | None:
-        """`0x` and the SHA-256 of the tensor data, remembered; None for formats without. Blocking, may take long."""
-        known = self.known_hash(entry)
-        if known is not None or entry.problem is not None or entry.is_folder or entry.is_remote:
-            return known
+        """`0x` and the SHA-256 of the tensor data, remembered; None for formats without.
+
+        Blocking, and reading a large model takes a minute: where it must be hashed, ask under `hashers`.
+        """
+        if not self.must_be_hashed(entry):
+            return self.known_hash(entry)
         with self._hashing:
             known = self.known_hash(entry)
             return known if known is not None else self._hashed(entry)

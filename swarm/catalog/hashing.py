@@ -11,9 +11,14 @@ from swarm.catalog.sets import extension
 _BLOCK = 4 * 1024 * 1024
 
 
+def can_be_hashed(name: str) -> bool:
+    """Whether a file of this name may hold tensors that have a hash."""
+    return extension(name) in ("safetensors", "sft")
+
+
 def tensor_hash(path: Path, name: str) -> str | None:
     """`0x` and lower-case hex SHA-256 from the end of the header to the end of the file; safetensors only."""
-    if extension(name) not in ("safetensors", "sft"):
+    if not can_be_hashed(name):
         return None
     offset = read_file_header(path, name).data_offset
     if offset is None:

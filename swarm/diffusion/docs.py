@@ -23,7 +23,8 @@ _SAMPLERS = """## Samplers
 - Calls: model calls a step.
 - Noise: a fresh draw for each step, on the model's device as ComfyUI draws it (so a seed makes another picture on a
   CPU than on a GPU), or one Brownian path over sigma, whose steps agree however long they are, drawn on the CPU unless
-  it says otherwise.
+  it says otherwise. The pictures of one `batchsize` take their parts of one draw for all of them, from the first one's
+  seed: the second one alone, with the seed that its metadata names, is another picture.
 - Flow: the sampler has a form of its own for flow models. The others take the same steps for all models; those that
   add noise then add it as beta schedules want it.
 - Checked against: what the tests compare single results with, beside the order.

@@ -78,6 +78,7 @@ class Sampler:
     `wants_unguided`: it is answered by `Guided`, and the negative prompt is always asked too.
     `discards_penultimate`: the schedule is computed for one step more and its second-last sigma dropped;
     `keeps_range`: but not where the request gives the range.
+    `adapts`: how often it asks depends on the answers.
 
     For the reference page: `accuracy`: the order of its error in the step size, 0 where there is no such order.
     `calls`: model calls a step. `flow_aware`: it takes other steps for flow models. `oracle`: what tests compare with.
@@ -91,6 +92,7 @@ class Sampler:
     discards_penultimate: bool = False
     keeps_range: bool = False
     wants_unguided: bool = False
+    adapts: bool = False
     accuracy: int = 0
     calls: str = "1"
     flow_aware: bool = False
@@ -112,6 +114,7 @@ def sampler(
     discards_penultimate: bool = False,
     keeps_range: bool = False,
     wants_unguided: bool = False,
+    adapts: bool = False,
     accuracy: int = 0,
     calls: str = "1",
     flow_aware: bool = False,
@@ -129,6 +132,7 @@ def sampler(
             discards_penultimate=discards_penultimate,
             keeps_range=keeps_range,
             wants_unguided=wants_unguided,
+            adapts=adapts,
             accuracy=accuracy,
             calls=calls,
             flow_aware=flow_aware,

@@ -28,6 +28,7 @@ def main() -> None:
     threading.Thread(target=_read, args=(mailbox,), name="reader", daemon=True).start()
     threading.Thread(target=mailbox.write_to, args=(frames,), name="writer", daemon=True).start()
     # Only now: the environment decides how torch counts threads and that nothing is looked up on the network.
+    importlib.import_module("swarm.engine.torchvision_operators").declare_missing_operators()
     start = importlib.import_module("swarm.engine.start")
     start.serve(
         mailbox,

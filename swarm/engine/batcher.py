@@ -16,7 +16,6 @@ import torch
 from swarm.engine.components import Row
 from swarm.engine.decode import as_pixels, decode, decode_limit, encode
 from swarm.engine.device import Stopwatch, is_out_of_memory
-from swarm.engine.errands import Errands
 from swarm.engine.limits import RowLimit
 from swarm.engine.live import LiveJob
 from swarm.engine.making import active_acts, base_pass, make
@@ -24,15 +23,15 @@ from swarm.engine.memory import Models
 from swarm.engine.room import refuse_too_large
 from swarm.engine.runner import Methods, Model, Sampling
 from swarm.engine.shot import Group, Shot
-from swarm.engine.tiny_vae import TinyVae
+from swarm.engine.showing import Showing
+from swarm.engine.step_noise import Sources
 from swarm.engine.turns import Turns, interleaved
 from swarm.features.core import STEPS
-from swarm.features.previews import TINY_VAE
 from swarm.features.resolution import HEIGHT, WIDTH
 from swarm.jobs.acts import Decode, Encode, Film, Sample
 from swarm.jobs.acts import Work as Errand
 from swarm.media.clip import Clip
-from swarm.media.image import Picture, Pixels
+from swarm.media.image import Pixels
 
 MIN_SWAP_SECONDS = 0.1
 
@@ -67,7 +66,8 @@ class Batcher:
         self._clock = clock
         self._together = together
         self._make_limit = make_limit
-        self._errands = Errands(models.device)
+        self._errands = models.errands
+        self._showing = Showing(models.device, self._errands)
         self._film = film
         self._new: list[LiveJob] = []
         self._answered: list[tuple[Shot, Any]] = []
@@ -75,6 +75,7 @@ class Batcher:
         self._running: list[Shot] = []
         self._finished: list[Shot] = []
         self._aside: list[Shot] = []
+        self._sources = Sources()
         self._limits: dict[Group, RowLimit] = {}
         self._peaks: dict[Group, int] = {}
         self._watch: Stopwatch[tuple[RowLimit, int]] = Stopwatch(models.device, clock)
@@ -216,7 +217,7 @@ class Batcher:
         model = self._models.ready(of)
         refuse_too_large(model.components, model.device, of.input.get(WIDTH), of.input.get(HEIGHT))
         steps = shot.live.job.input.get(STEPS)  # prompts that change count those of the first walk, in every walk
-        walk = shot.sampling = Sampling(model, self._methods, of, shot.index, prompt_steps=steps)
+        walk = shot.sampling = Sampling(model, self._methods, of, steps, self._sources)
         self._waiting.remove(shot)
         if shot.behind == 0:
             shot.live.began(shot.index, walk.total + shot.later)
@@ -272,6 +273,7 @@ class Batcher:
             shot.walk.answer(torch.cat(outputs[start : start + len(own)]) if own else None)
             start += len(own)
             self._report(shot)
+        self._showing.tell()
         for (limit, count), seconds in self._watch.finished():
             limit.measured(count, seconds)
 
@@ -284,15 +286,16 @@ class Batcher:
             part = rows[start : start + most]
             try:
                 outputs.append(self._timed(group, model, part))
+                start += len(part)
+                continue
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
-                self._models.device.give_back()
                 if not limit.overflowed(len(part)) and not self._models.drop_others(group.weights):
                     raise
-                most = limit.ceiling
-                continue
-            start += len(part)
+            # Now that the error is gone, nothing holds on to what was half made.
+            self._models.device.give_back()
+            most = limit.ceiling
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
     def _timed(self, group: Group, model: Model, rows: list[Row]) -> torch.Tensor:
@@ -319,16 +322,8 @@ class Batcher:
         if walk.question is None:
             self._running.remove(shot)
             self._walked(shot)
-        elif live.wants_preview(shot.index) and walk.denoised is not None:
-            live.preview(shot.index, self._shown(walk, walk.denoised))
-
-    def _shown(self, walk: Sampling, latent: torch.Tensor) -> Picture:
-        """A preview: by a tiny VAE if there is one and the device is quick enough, else by a colour matrix."""
-        file, device = walk.of.files.get(TINY_VAE), self._models.device
-        if file is None or not device.is_cuda:
-            return walk.model.colours.picture(latent)
-        tiny: TinyVae = self._errands.keep((TINY_VAE, file.path, file.stamp), lambda: TinyVae.load(file, device))
-        return tiny.picture(latent)
+        else:
+            self._showing.begin(shot)
 
     def _beside(self) -> Work | None:
         """Decoding, or work that is no walk; None when there is neither."""

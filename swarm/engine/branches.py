@@ -43,10 +43,10 @@ class Branch:
             in_maps = isinstance(self.module, torch.nn.Conv2d | torch.nn.GroupNorm)
             return self.bias.to(x).reshape(-1, *[1] * (x.ndim - 2)) if in_maps else self.bias.to(x)
         if self.whole is not None:
-            return _through(self.module, x, self.whole.to(x))
+            return through(self.module, x, self.whole.to(x))
         assert self.down is not None
         assert self.up is not None
-        narrow = _through(self.module, x, self.down.to(x))
+        narrow = through(self.module, x, self.down.to(x))
         return conv2d(narrow, self.up.to(x)) if self.up.ndim == 4 else linear(narrow, self.up.to(x))
 
 
@@ -117,17 +117,17 @@ def _narrow(module: Any, pieces: Pieces, of_text: bool) -> Branch:
     return Branch(module=module, of_text=of_text, down=down, up=up[:, :, None, None] if down.ndim == 4 else up)
 
 
-def _through(module: Any, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """What a layer like `module` with another weight and no bias makes of `x`."""
+def through(module: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """What a layer like `module` with another weight and bias makes of `x`."""
     if isinstance(module, torch.nn.GroupNorm):
-        return group_norm(x, module.num_groups, weight, None, module.eps)
+        return group_norm(x, module.num_groups, weight, bias, module.eps)
     if isinstance(module, torch.nn.LayerNorm):
-        return layer_norm(x, weight.shape, weight, None, module.eps)
+        return layer_norm(x, weight.shape, weight, bias, module.eps)
     if weight.ndim == 1:
         return rms_norm(x, weight.shape, weight, module.eps)
     if weight.ndim == 4:
-        return conv2d(x, weight, None, module.stride, module.padding, module.dilation, module.groups)
-    return linear(x, weight)
+        return conv2d(x, weight, bias, module.stride, module.padding, module.dilation, module.groups)
+    return linear(x, weight, bias)
 
 
 def _adding(branch: Branch, strength: float) -> Callable[[Any, Any, torch.Tensor], torch.Tensor]:

@@ -91,7 +91,7 @@ class Regions:
     """
 
     def __init__(self, name: str = "") -> None:
-        self._name = name
+        self.name = name
         self._made: dict[str, list[Region]] = {}
         self._wanted: OrderedDict[tuple[Region, Signature], _Wish] = OrderedDict()
         self._given_up: set[str] = set()
@@ -138,7 +138,7 @@ class Regions:
         region.compile(signature, wish.call)
         del self._wanted[region, signature]
         if not self._wanted:
-            logger.info("The model '%s' is compiled: %d blocks and kinds of calls.", self._name, self.ready)
+            logger.info("The model '%s' is compiled: %d blocks and kinds of calls.", self.name, self.ready)
 
     def give_up(self, error: Exception) -> None:
         """What was to be compiled now cannot be: its compiler is not used for this model any more."""
@@ -149,7 +149,7 @@ class Regions:
             region.ready.clear()
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
         logger.warning(
-            "The model '%s' runs uncompiled from now on: '%s' could not compile it (%s).", self._name, backend, reason
+            "The model '%s' runs uncompiled from now on: '%s' could not compile it (%s).", self.name, backend, reason
         )
 
     def _note(self, backend: str) -> Callable[[Region, Signature, Any], None]:

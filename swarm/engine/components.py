@@ -124,7 +124,7 @@ class Vae:
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """(n, C, h, w) in the model's scale to (n, 3, H, W), -1 to 1."""
-        latents = latents / self.scale + self.shift
+        latents = self.bare(latents)
         with self.awake():
             if self.tiles is None:
                 return self.decoded(latents)
@@ -138,6 +138,14 @@ class Vae:
                 return (self.encoded(pictures) - self.shift) * self.scale
             tile, _, overlap = self.tiles
             return (self.over(pictures, self.encoded, tile, overlap, 1 / self.factor) - self.shift) * self.scale
+
+    def bare(self, latents: torch.Tensor) -> torch.Tensor:
+        """Latents of the model's scale in the VAE's own."""
+        return latents / self.scale + self.shift
+
+    def usual(self, latents: torch.Tensor) -> torch.Tensor:
+        """Latents of the model's scale in that of most models with such a VAE, which tiny decoders are made for."""
+        return latents
 
     def decoded(self, latents: torch.Tensor) -> torch.Tensor:
         """Latents in the VAE's own scale, decoded; families with another kind of VAE say how."""
@@ -182,7 +190,8 @@ class Parts:
 
     `noise`: entries of a diffusers scheduler config that differ from the family's (`prediction_type`, `flow_shift` …).
     `family`: id of the family by what was found in the file, used when the catalog knew none. `compute`: the number
-    format of the denoiser and the text encoders where it is not the device's.
+    format of the denoiser and the text encoders where it is not the device's. `latent`: the space of its latents where
+    it is not the family's.
     """
 
     denoiser: torch.nn.Module
@@ -192,6 +201,7 @@ class Parts:
     noise: Mapping[str, Any] = field(default_factory=dict)
     family: str | None = None
     compute: torch.dtype | None = None
+    latent: LatentFormat | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -244,6 +254,7 @@ class Adapter:
     `inpaint_channels(denoiser, latent, mask)`: see StageTools; None for a network that sees nothing beside x.
     `nothing_beside(denoiser, latent)`: what such a network sees beside x where the request gives it nothing to fill in.
     `is_led(denoiser)`: whether it sees the latent of the init image beside x, as depth and canny models do.
+    `widens`: its layer of which LoRAs may double the inputs, so that it is led; "" for none.
     `variants`: ways to run the network that features may ask for, as context managers around a call; what one gives is
     what it has seen.
     `check_control(file, denoiser)`: raises BadInput for a file that is no ControlNet of such denoisers; None where the
@@ -252,6 +263,8 @@ class Adapter:
     `style_words(style, encoder, pictures, width, device)`: see StageTools; None where there are no style models.
     `row_width(denoiser)`: channels of the widest map of one row, for the memory estimate.
     `chain()`: the denoiser's parts, made once per load; None where no part of it can be left out.
+    `attention`: where it attends to words and picture together (engine/spots.py); None where it does not, or cannot be
+    led there.
     """
 
     id: str
@@ -264,12 +277,14 @@ class Adapter:
     )
     nothing_beside: Callable[[torch.nn.Module, torch.Tensor], torch.Tensor | None] = lambda _denoiser, _latent: None
     is_led: Callable[[torch.nn.Module], bool] = lambda _denoiser: False
+    widens: str = ""
     variants: Mapping[str, Callable[[Any], AbstractContextManager[Any]]] = field(default_factory=dict)
     row_width: Callable[[torch.nn.Module], int] = lambda _module: 320
     check_control: Callable[[ModelFile, torch.nn.Module], None] | None = None
     image_words: ImageWordsOf | None = None
     style_words: StyleWordsOf | None = None
     chain: Callable[[], Chain] | None = None
+    attention: Callable[[Any, Row, int], list[Any]] | None = None
 
 
 def same_lengths(rows: Sequence[Row]) -> list[list[int]]:

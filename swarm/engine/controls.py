@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
-from diffusers import ControlNetModel, ControlNetUnionModel
+from diffusers import ControlNetModel, ControlNetUnionModel, T2IAdapter
 
 from swarm.base.errors import BadInput
 from swarm.engine.checkpoint import Checkpoint
 from swarm.engine.components import Row
+from swarm.engine.control_layouts import UNION_MARKER, net_config, old_name, wrong_family
+from swarm.engine.control_loras import check_control_lora, is_control_lora, load_control_lora
 from swarm.engine.device import Device
 from swarm.engine.direct import call_directly
 from swarm.engine.encoders import from_folder
-from swarm.engine.keys import unet_key
 from swarm.engine.loader import Named, built, fill, read_json, refuse_gaps, settle
-from swarm.engine.shapes import Shapes, count
+from swarm.engine.once import Copies, Numbers
+from swarm.engine.picture_adapters import (
+    PictureAdapter,
+    check_picture_adapter,
+    is_picture_adapter,
+    load_picture_adapter,
+)
+from swarm.engine.shapes import Shapes
 from swarm.jobs.job import ModelFile
 from swarm.jobs.stage import Control
 
@@ -38,13 +45,11 @@ UNION_MODES = (
 """What union nets can be shown, in the order they number it."""
 _OLD_PREFIXES = ("control_model.", "")
 _OLD_MARKER, _NEW_MARKER = "zero_convs.0.0.weight", "controlnet_down_blocks.0.weight"
-_UNION_MARKER = "task_embedding"
 _AVERAGED = ("_shuffle", "_shuffle_fp16")
 """Ends of the names of nets that say the same at every place: what they say there on average."""
 _OTHER_KINDS = (
-    ("lora_controlnet", "Control-LoRA"),
     ("lllite_unet", "ControlNet-LLLite"),
-    ("adapter.", "T2I-Adapter"),
+    ("style_embedding", "T2I style adapter"),
     ("controlnet_blocks.", "ControlNet for transformer models"),
 )
 
@@ -73,6 +78,7 @@ class Controls(KeptNets):
 
     def __init__(self, unet: Any, device: Device) -> None:
         super().__init__(lambda file: load_control(file, unet, device))
+        self._numbers, self._hints = Numbers(device), Copies(device)
 
     def added(
         self, rows: Sequence[Row], x: torch.Tensor, times: torch.Tensor, tokens: torch.Tensor, told: dict[str, Any]
@@ -81,24 +87,34 @@ class Controls(KeptNets):
         without channels beside it. Several nets add up. Empty when the rows have none."""
         downs: list[torch.Tensor] = []
         middle: Any = None
+        levels: list[torch.Tensor] = []
         for chain in zip(*(row.controls for row in rows), strict=True):
-            strengths = torch.tensor([one.strength for one in chain], device=x.device, dtype=x.dtype)[
-                :, None, None, None
-            ]
-            own, deepest = self._said(chain, x, times, tokens, told)
+            net = self.net(chain[0].file)
+            if isinstance(net, PictureAdapter):
+                own = net.levels(chain)
+                levels = own if not levels else [one + other for one, other in zip(levels, own, strict=True)]
+                continue
+            strengths = self._numbers(one.strength for one in chain).to(x)[:, None, None, None]
+            own, deepest = self._said(net, chain, x, times, tokens, told)
             own = [each * strengths for each in own]
             downs = own if middle is None else [one + other for one, other in zip(downs, own, strict=True)]
             middle = deepest * strengths if middle is None else middle + deepest * strengths
-        if middle is None:
-            return {}
-        return {"down_block_additional_residuals": tuple(downs), "mid_block_additional_residual": middle}
+        more: dict[str, Any] = {"down_intrablock_additional_residuals": levels} if levels else {}
+        if middle is not None:
+            more |= {"down_block_additional_residuals": tuple(downs), "mid_block_additional_residual": middle}
+        return more
 
     def _said(
-        self, chain: Sequence[Control], x: torch.Tensor, times: torch.Tensor, tokens: torch.Tensor, told: dict[str, Any]
+        self,
+        net: Any,
+        chain: Sequence[Control],
+        x: torch.Tensor,
+        times: torch.Tensor,
+        tokens: torch.Tensor,
+        told: dict[str, Any],
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
         """One net's residuals at full strength."""
-        net = self.net(chain[0].file)
-        hints = torch.cat([one.hint.to(x) for one in chain])
+        hints = torch.cat([self._hints(one.hint) for one in chain]).to(x)
         shared = {"encoder_hidden_states": tokens, "added_cond_kwargs": told, "return_dict": False}
         if isinstance(net, ControlNetUnionModel):
             kinds = torch.zeros(len(x), int(net.config.num_control_type), device=x.device, dtype=x.dtype)
@@ -145,9 +161,11 @@ def look_at_hints_alone(net: ControlNetUnionModel) -> None:
 
 
 def load_control(file: ModelFile, unet: Any, device: Device) -> Any:
-    """The ControlNet of a file or folder, made for UNets like `unet`. Raises BadInput."""
+    """The ControlNet, or the PictureAdapter, of a file or folder, made for UNets like `unet`. Raises BadInput."""
     if file.path.is_dir():
         kind = str(read_json(file.path / "config.json").get("_class_name"))
+        if kind == T2IAdapter.__name__:
+            return load_picture_adapter(file, unet, device)
         known = {each.__name__: each for each in (ControlNetModel, ControlNetUnionModel)}
         if kind not in known:
             raise BadInput(f"The folder '{file.name}' holds a {kind}, not a ControlNet for this model.")
@@ -155,7 +173,11 @@ def load_control(file: ModelFile, unet: Any, device: Device) -> Any:
         if int(net.config.cross_attention_dim) != int(unet.config.cross_attention_dim):
             raise wrong_family(file)
     else:
-        net = _from_file(file, Checkpoint(file.path), unet, device)
+        checkpoint = Checkpoint(file.path)
+        if is_picture_adapter(checkpoint):
+            return load_picture_adapter(file, unet, device)
+        load = load_control_lora if is_control_lora(checkpoint) else _from_file
+        net = load(file, checkpoint, unet, device)
     if isinstance(net, ControlNetUnionModel):
         look_at_hints_alone(net)
     settle(net, device.place, device.compute)
@@ -165,8 +187,15 @@ def load_control(file: ModelFile, unet: Any, device: Device) -> Any:
 
 def check_control(file: ModelFile, unet: Any) -> None:
     """Raises BadInput when a single file cannot be a ControlNet of UNets like `unet`; reads its header only."""
-    if not file.path.is_dir():
-        _layout(file, Checkpoint(file.path), unet)
+    if file.path.is_dir():
+        return
+    checkpoint = Checkpoint(file.path)
+    if is_picture_adapter(checkpoint):
+        check_picture_adapter(file, checkpoint, unet)
+    elif is_control_lora(checkpoint):
+        check_control_lora(file, checkpoint, unet)
+    else:
+        _layout(file, checkpoint, unet)
 
 
 def _layout(file: ModelFile, checkpoint: Checkpoint, unet: Any) -> tuple[str, bool]:
@@ -184,12 +213,6 @@ def _layout(file: ModelFile, checkpoint: Checkpoint, unet: Any) -> tuple[str, bo
     return prefix or "", prefix is not None
 
 
-def wrong_family(file: ModelFile) -> BadInput:
-    return BadInput(
-        f"The ControlNet '{file.name}' is for another kind of model. Choose one made for this model's family."
-    )
-
-
 def _from_file(file: ModelFile, checkpoint: Checkpoint, unet: Any, device: Device) -> Any:
     prefix, is_old = _layout(file, checkpoint, unet)
     shapes: Shapes = checkpoint.below(prefix)
@@ -199,56 +222,11 @@ def _from_file(file: ModelFile, checkpoint: Checkpoint, unet: Any, device: Devic
         names = {name: old_name(name, layers) for name in shapes}
         shapes = {names[name]: shape for name, shape in shapes.items()}
         named = ((names[name], tensor) for name, tensor in named)
-    kind = ControlNetUnionModel if _UNION_MARKER in shapes else ControlNetModel
-    net = built(kind, _config(kind, shapes, unet) | checkpoint.config().get("controlnet", {}))
+    kind = ControlNetUnionModel if UNION_MARKER in shapes else ControlNetModel
+    net = built(kind, net_config(kind, shapes, unet) | checkpoint.config().get("controlnet", {}))
     try:
         fill(net, file.name, named, device.compute)
         refuse_gaps(file.name, net)
     except BadInput:
         raise wrong_family(file) from None
     return net
-
-
-def _config(kind: Any, shapes: Shapes, unet: Any) -> dict[str, Any]:
-    """A net's config: the UNet's, with what the file's shapes tell."""
-    config = {name: unet.config[name] for name in inspect.signature(kind.__init__).parameters if name in unet.config}
-    hint = "controlnet_cond_embedding."
-    inner = sorted(
-        int(name.split(".")[2]) for name in shapes if name.startswith(f"{hint}blocks.") and name.endswith(".weight")
-    )
-    outs = [shapes[f"{hint}conv_in.weight"][0], *(shapes[f"{hint}blocks.{one}.weight"][0] for one in inner[1::2])]
-    config |= {
-        "in_channels": shapes["conv_in.weight"][1],
-        "conditioning_channels": shapes[f"{hint}conv_in.weight"][1],
-        "conditioning_embedding_out_channels": tuple(outs),
-    }
-    if kind is ControlNetUnionModel:
-        config |= _union_config(shapes)
-    return config
-
-
-def _union_config(shapes: Shapes) -> dict[str, Any]:
-    modes, width = shapes[_UNION_MARKER]
-    return {
-        "num_control_type": modes,
-        "num_trans_channel": width,
-        "num_trans_head": max(1, width // 40),
-        "num_trans_layer": count(shapes, r"transformer_layes\.(\d+)\."),
-        "num_proj_channel": shapes["spatial_ch_projs.weight"][0],
-    }
-
-
-def old_name(name: str, layers: int) -> str:
-    """A tensor's name in the original layout (below `control_model.`) in diffusers' spelling."""
-    start, _, rest = name.partition(".")
-    if start == "input_hint_block":
-        number, end = rest.split(".")
-        # Every other entry is an activation; the first and the last are the ends.
-        place = {0: "conv_in", 14: "conv_out"}.get(int(number), f"blocks.{int(number) // 2 - 1}")
-        return f"controlnet_cond_embedding.{place}.{end}"
-    if start == "zero_convs":
-        number, _zero, end = rest.split(".")
-        return f"controlnet_down_blocks.{number}.{end}"
-    if start == "middle_block_out":
-        return f"controlnet_mid_block.{rest.removeprefix('0.')}"
-    return unet_key(name, layers) or name

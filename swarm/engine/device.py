@@ -37,10 +37,42 @@ class Device:
         cached = torch.cuda.memory_reserved(self.place) - torch.cuda.memory_allocated(self.place)
         return int(free + cached)
 
+    def sent(self, tensor: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
+        """A tensor on the device, as `dtype` if that is given; nobody waits for it to get there.
+
+        Copies from ordinary memory wait for all that the GPU was asked before. From pinned memory they are one more
+        thing that it is asked, so what is turned into another format has to be so before it is pinned.
+        """
+        if not self.is_cuda or not tensor.is_cpu:
+            return tensor.to(self.place, dtype)
+        return tensor.to(dtype=dtype).contiguous().pin_memory().to(self.place, non_blocking=True)
+
+    def fetched(self, tensor: torch.Tensor) -> Fetched:
+        """A tensor on its way to the processor; nobody waits for it to get there."""
+        if not self.is_cuda:
+            return Fetched(tensor=tensor, event=None)
+        here = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+        here.copy_(tensor, non_blocking=True)
+        event = torch.cuda.Event()
+        event.record(torch.cuda.current_stream(self.place))
+        return Fetched(tensor=here, event=event)
+
     def give_back(self) -> None:
         """Hand cached memory back to the driver."""
         if self.is_cuda:
             torch.cuda.empty_cache()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fetched:
+    """`tensor`: on the processor; it holds nothing of worth before it `is_here`. `event`: None where it always was."""
+
+    tensor: torch.Tensor
+    event: torch.cuda.Event | None
+
+    @property
+    def is_here(self) -> bool:
+        return self.event is None or self.event.query()
 
 
 T = TypeVar("T")
@@ -53,7 +85,8 @@ def choose_device(gpu: int, dtype: str) -> Device:
     """The CUDA device number `gpu` if there is one, else the CPU. `dtype`: `auto` or a torch name; `float8` stores the
     denoiser's weights in half the memory of float16 and computes as `auto` does, a little less exactly.
 
-    On CUDA `auto` is float16, with a bfloat16 VAE (several VAEs overflow in float16); on the CPU float32, always.
+    On CUDA `auto` is float16, with a bfloat16 VAE (several VAEs overflow in float16), or a float32 one where the device
+    knows no bfloat16; on the CPU float32, always.
     """
     if torch.cuda.is_available() and gpu < torch.cuda.device_count():
         device = torch.device("cuda", gpu)
@@ -62,7 +95,7 @@ def choose_device(gpu: int, dtype: str) -> Device:
         torch.backends.cudnn.allow_tf32 = True
         properties = torch.cuda.get_device_properties(device)
         compute = _FORMATS.get(dtype, torch.float16)
-        decode = torch.bfloat16 if compute is torch.float16 else compute
+        decode = _for_pictures(compute)
         memory = int(properties.total_memory)
         return Device(
             place=device, name=properties.name, memory=memory, compute=compute, decode=decode, store=_STORES.get(dtype)
@@ -72,6 +105,13 @@ def choose_device(gpu: int, dtype: str) -> Device:
     return Device(
         place=cpu, name="CPU", memory=memory, compute=torch.float32, decode=torch.float32, store=_STORES.get(dtype)
     )
+
+
+def _for_pictures(compute: torch.dtype) -> torch.dtype:
+    """The VAE's format on the present CUDA device, beside a denoiser of format `compute`."""
+    if compute is not torch.float16:
+        return compute
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
 
 
 _NO_ROOM = ("can't allocate memory", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED")

@@ -20,6 +20,8 @@ from swarm.media.stretched import opened
 
 KEPT = 8
 """Networks kept at most; they are small beside models."""
+REMEMBERED = 16
+"""Results of networks kept at most."""
 
 
 @cache
@@ -33,6 +35,7 @@ class Errands:
     def __init__(self, device: Device) -> None:
         self._device = device
         self._kept: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
+        self._results: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
 
     @property
     def device(self) -> torch.device:
@@ -49,11 +52,21 @@ class Errands:
     def network(self, kind: str, file: ModelFile) -> Any:
         return self.keep((kind, file.path, file.stamp), lambda: _networks()[kind].load(file, self._device))
 
+    def remembered(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        """What `make` makes, made once for equal keys while it is among the latest."""
+        if key not in self._results:
+            self._results[key] = make()
+            if len(self._results) > REMEMBERED:
+                self._results.popitem(last=False)
+        self._results.move_to_end(key)
+        return self._results[key]
+
     def image(self, picture: Picture, *, width: int = 0, height: int = 0, mode: str = "RGB") -> torch.Tensor:
         return as_tensor(opened(picture, width, height, mode))
 
     def drop(self) -> bool:
         """Forget what is kept; True if there was something."""
         had, self._kept = bool(self._kept), OrderedDict()
+        self._results.clear()
         self._device.give_back()
         return had

@@ -11,11 +11,12 @@ import torch
 from swarm.base.errors import BadInput
 from swarm.engine.checkpoint import Checkpoint
 from swarm.engine.components import Row, Vae
-from swarm.engine.controls import wrong_family
+from swarm.engine.control_layouts import wrong_family
 from swarm.engine.denoisers import wide
 from swarm.engine.device import Device
 from swarm.engine.encoders import from_folder
 from swarm.engine.loader import Config, built, fill, read_json, refuse_gaps, settle
+from swarm.engine.once import Numbers
 from swarm.engine.renaming import Renaming, expected_shapes
 from swarm.engine.shapes import Shapes
 from swarm.jobs.job import ModelFile
@@ -59,9 +60,9 @@ class Hints:
         return known[1]
 
 
-def strengths(chain: Sequence[Control], like: torch.Tensor) -> torch.Tensor:
+def strengths(chain: Sequence[Control], like: torch.Tensor, numbers: Numbers) -> torch.Tensor:
     """(n, 1, 1)"""
-    return torch.tensor([one.strength for one in chain], device=like.device, dtype=like.dtype)[:, None, None]
+    return numbers(one.strength for one in chain).to(like)[:, None, None]
 
 
 def spread(samples: Samples | None, home: Callable[[int], int], blocks: int, by: torch.Tensor) -> list[torch.Tensor]:

@@ -35,9 +35,11 @@ class Flux2Vae(Vae):
         variance = module.bn.running_var.detach().float().view(1, -1, 1, 1)
         self._std = (variance + config.batch_norm_eps).sqrt()
 
+    def bare(self, latents: torch.Tensor) -> torch.Tensor:
+        return super().bare(latents) * self._std.to(latents) + self._mean.to(latents)
+
     def decoded(self, latents: torch.Tensor) -> torch.Tensor:
-        own = latents * self._std.to(latents) + self._mean.to(latents)
-        return super().decoded(torch.nn.functional.pixel_shuffle(own, _PATCH))
+        return super().decoded(torch.nn.functional.pixel_shuffle(latents, _PATCH))
 
     def encoded(self, pictures: torch.Tensor) -> torch.Tensor:
         own = torch.nn.functional.pixel_unshuffle(super().encoded(pictures), _PATCH)

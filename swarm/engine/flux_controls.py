@@ -12,11 +12,13 @@ from diffusers import FluxControlNetModel
 from swarm.base.errors import BadInput
 from swarm.engine.checkpoint import Checkpoint
 from swarm.engine.components import Components, Row
-from swarm.engine.controls import KeptNets, wrong_family
+from swarm.engine.control_layouts import wrong_family
+from swarm.engine.controls import KeptNets
 from swarm.engine.device import Device
 from swarm.engine.flow_controls import Hints, control_prefix, controls_of, read_net, spread, strengths, summed
 from swarm.engine.flux_names import block_counts, either, flux_names
 from swarm.engine.loader import Config
+from swarm.engine.once import Numbers
 from swarm.engine.packing import even, packed
 from swarm.engine.shapes import Shapes
 from swarm.jobs.job import ModelFile
@@ -37,6 +39,7 @@ class FluxControls(KeptNets):
         network: Any = components.denoiser
         super().__init__(lambda file: load_flux_control(file, network, device))
         self._hints = Hints(components.vae)
+        self._numbers = Numbers(device)
         self._blocks = len(network.transformer_blocks)
         self._singles = len(network.single_transformer_blocks)
 
@@ -60,7 +63,7 @@ class FluxControls(KeptNets):
             ours, theirs = net(
                 hidden_states=tokens, controlnet_cond=self._shown(net, chain, tokens), return_dict=False, **told, **more
             )
-            by = strengths(chain, tokens)
+            by = strengths(chain, tokens, self._numbers)
             double = summed(double, spread(ours, _home(ours, self._blocks, net), self._blocks, by))
             single = summed(single, spread(theirs, _home(theirs, self._singles), self._singles, by))
         pad = torch.nn.functional.pad

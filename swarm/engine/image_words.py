@@ -19,11 +19,14 @@ from swarm.engine.checkpoint import Checkpoint
 from swarm.engine.components import Row
 from swarm.engine.device import Device
 from swarm.engine.image_encoders import black, load_image_encoder, prepared, seen
+from swarm.engine.once import Numbers, OncePerPrompts
 from swarm.features.ip_adapter import words_in
 from swarm.jobs.job import ModelFile
 from swarm.media.image import Picture
 
 Layer = tuple[torch.Tensor, torch.Tensor]
+Said = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Keys, values and how loud they are to each row."""
 KEPT = 2
 _WAY = "down", "mid", "up"
 REMEMBERED = 64
@@ -38,6 +41,8 @@ class ImageWordLayers:
         self._unet = unet
         self._device = device
         self._kept: OrderedDict[tuple[Any, ...], list[Layer]] = OrderedDict()
+        self._numbers = Numbers(device)
+        self._said = OncePerPrompts(self._told)
 
     @contextmanager
     def heard(self, rows: Sequence[Row]) -> Iterator[None]:
@@ -46,25 +51,35 @@ class ImageWordLayers:
         if not words:
             yield
             return
-        tokens = torch.cat([each.tokens for each in words]).to(device=self._device.place, dtype=self._device.compute)
         layers = cross_attention(self._unet)
         before = [layer.processor for layer in layers]
-        places = attention_places(self._unet)
-        count = max(places) + 1
-        loud = torch.tensor([[each.weight_at(place, count) for each in words] for place in range(count)]).to(tokens)
-        for layer, own, place, (key, value) in zip(layers, before, places, self._layers(words[0].file), strict=True):
-            if any(each.weight_at(place, count) for each in words):
-                layer.processor = Hearing(own, linear(tokens, key), linear(tokens, value), loud[place, :, None, None])
+        for layer, own, said in zip(layers, before, self._said(rows), strict=True):
+            if said is not None:
+                layer.processor = Hearing(own, *said)
         try:
             yield
         finally:
             for layer, own in zip(layers, before, strict=True):
                 layer.processor = own
 
+    def _told(self, rows: Sequence[Row]) -> list[Said | None]:
+        """What each cross-attention layer hears: None where it is deaf."""
+        words = [found for row in rows if (found := words_in(row.conditioning)) is not None]
+        tokens = torch.cat([each.tokens for each in words]).to(device=self._device.place, dtype=self._device.compute)
+        places = attention_places(self._unet)
+        count = max(places) + 1
+        loud = self._numbers(tuple(each.weight_at(place, count) for each in words) for place in range(count)).to(tokens)
+        return [
+            (linear(tokens, key), linear(tokens, value), loud[place, :, None, None])
+            if any(each.weight_at(place, count) for each in words)
+            else None
+            for place, (key, value) in zip(places, self._layers(words[0].file), strict=True)
+        ]
+
     def _layers(self, file: ModelFile) -> list[Layer]:
         key = (file.path, file.stamp)
         if key not in self._kept:
-            self._kept[key] = _read_layers(file, self._unet, self._device)
+            self._kept[key] = read_layers(file, self._unet, self._device)
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
@@ -106,7 +121,8 @@ def attention_places(unet: Any) -> list[int]:
     return [order.index(name) for name in names]
 
 
-def _read_layers(file: ModelFile, unet: Any, device: Device) -> list[Layer]:
+def read_layers(file: ModelFile, unet: Any, device: Device) -> list[Layer]:
+    """Keys and values that an adapter adds to each layer of cross-attention. Raises BadInput when it is for others."""
     checkpoint = Checkpoint(file.path)
     found: list[Layer] = []
     for number, layer in enumerate(cross_attention(unet)):
@@ -155,10 +171,10 @@ def _words(
     adapter: ModelFile, encoder: ModelFile, pictures: Sequence[Picture], unet: Any, device: Device
 ) -> tuple[torch.Tensor, torch.Tensor]:
     checkpoint = Checkpoint(adapter.path)
-    _read_layers(adapter, unet, device)
+    read_layers(adapter, unet, device)
     state = {name: tensor.to(device.compute) for name, tensor in checkpoint.tensors_below("image_proj.")}
     if not any(name in state for name in (_SINGLE, _FULL, _PLUS)):
-        raise BadInput(f"The file '{adapter.name}' is no IP-Adapter that this server can use (FaceID models are not).")
+        raise BadInput(f"The file '{adapter.name}' is no IP-Adapter for pictures as a whole.")
     reader = unet._convert_ip_adapter_image_proj_to_diffusers(state).to(device=device.place, dtype=device.compute)
     eyes = load_image_encoder(encoder, device)
     pixels = prepared(pictures, int(eyes.config.image_size))

@@ -94,7 +94,7 @@ def _assembled(source: Source, architecture: Architecture, adapter: Adapter, par
         text_modules=parts.text_modules,
         prediction=str(parts.noise.get("prediction_type", architecture.prediction)),
         table=_table(architecture, parts.noise),
-        latent=architecture.latent or LatentFormat(channels=parts.vae.channels, scale=parts.vae.scale),
+        latent=parts.latent or architecture.latent or LatentFormat(channels=parts.vae.channels, scale=parts.vae.scale),
         bytes=sum(map(_bytes, modules)),
         residency=residency,
     )

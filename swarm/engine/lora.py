@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from swarm.base.errors import BadInput
 from swarm.engine.components import Components
 from swarm.engine.lora_files import Pieces, read_lora
 from swarm.engine.lora_kinds import can_be_cut, changed, cut
+from swarm.engine.lora_wide import Widened, parted
 from swarm.engine.renaming import SWAPPED, swapped
+from swarm.engine.residency import Residency, take_blocks_home
 from swarm.jobs.job import LoraUse, ModelFile
 
 logger = logging.getLogger(__name__)
@@ -52,34 +54,46 @@ class Patched:
         self._components = components
         self._targets = dict(_weights(lora_targets(components)))
         self._originals: dict[str, torch.Tensor] = {}
+        self._widened: Widened | None = None
 
     def put(self, uses: Sequence[LoraUse], key: LoraKey) -> None:
         """Exactly these LoRAs, and no others. Raises BadInput for files that do not fit; then none is in."""
         self._restore()
         made: dict[str, torch.Tensor] = {}
+        beside: list[torch.Tensor] = []
         for use in uses:
-            self._add(use, made)
+            self._add(use, made, beside)
         for name, value in made.items():
             target = self._targets[name]
             self._originals[name] = target.clone()
             target.copy_(value)
+        if beside:
+            layer = self._components.denoiser.get_submodule(self._components.adapter.widens)
+            self._widened = Widened(layer, torch.stack(beside).sum(dim=0))
         self.uses = key
         self._components.text.state = key
 
     def _restore(self) -> None:
+        if self._components.residency is Residency.LOW:
+            take_blocks_home(self._components.denoiser)
         for name, original in self._originals.items():
             self._targets[name].copy_(original)
         self._originals.clear()
+        if self._widened is not None:
+            self._widened.undo()
+            self._widened = None
         self.uses = ()
         self._components.text.state = ()
 
-    def _add(self, use: LoraUse, made: dict[str, torch.Tensor]) -> None:
-        """Into `made`, weights by name in float32."""
+    def _add(self, use: LoraUse, made: dict[str, torch.Tensor], beside: list[torch.Tensor]) -> None:
+        """Into `made`, weights by name in float32; into `beside`, what it makes of inputs that the network lacks."""
         for change in fitting(self._components, use.file):
             strength = use.weight if change.names[0].startswith("unet_") else use.text_weight
             if not strength:
                 continue
             before = [made.get(name, self._targets[name]) for name in change.names]
+            if change.names == (f"unet_{self._components.adapter.widens}",):
+                change = _narrow(change, before[0].shape[1], strength, beside)
             sizes = [len(each) for each in before]
             try:
                 whole = change.turned(before[0] if len(before) == 1 else torch.cat(before))
@@ -87,6 +101,16 @@ class Patched:
                 made |= dict(zip(change.names, whole.split(sizes), strict=True))
             except (RuntimeError, KeyError):
                 raise other_shape(use.file.name, self._components, change.names[0]) from None
+
+
+def _narrow(change: Change, inputs: int, strength: float, beside: list[torch.Tensor]) -> Change:
+    """A change of a layer's own inputs; what it says of others goes into `beside`."""
+    parts = parted(change.pieces, inputs, strength)
+    if parts is None:
+        return change
+    pieces, others = parts
+    beside.append(others)
+    return replace(change, pieces=pieces)
 
 
 def fitting(components: Components, file: ModelFile) -> list[Change]:

@@ -21,6 +21,7 @@ _SUFFIXES = (
     (".lora_magnitude_vector.weight", "dora"), (".lora_magnitude_vector", "dora"), (".a1.weight", "a1"),
     (".a2.weight", "a2"), (".b1.weight", "b1"), (".b2.weight", "b2"), (".oft_blocks", "oft"), (".rescale", "rescale"),
     (".w_norm", "whole"), (".b_norm", "bias"), (".diff_b", "bias"), (".diff", "whole"), (".set_weight", "instead"),
+    (".lora_B.bias", "bias"),
 )  # fmt: skip
 _HOMES = (
     ("lora_unet_", "unet"), ("unet.", "unet"), ("diffusion_model.", "unet"), ("lora_te1_", "te0"), ("lora_te2_", "te1"),
@@ -36,6 +37,8 @@ _BARE = (
 """How modules of a denoiser begin in files that write nothing before them."""
 _XLABS = re.compile(r"(double_blocks\.\d+)\.processor\.(qkv|proj)_lora([12])\.(down|up)\.weight")
 """XLabs' names of Flux LoRAs: 1 is the picture's side of a block, 2 the text's."""
+_TOOL = "img_in.lora_A.weight"
+"""In Black Forest Labs' own LoRAs for Flux.1, which write nothing before their names, and norms as they are to be."""
 Pieces = dict[str, torch.Tensor]
 
 
@@ -46,8 +49,10 @@ def read_lora(path: Path) -> dict[str, Pieces]:
     """
     checkpoint = Checkpoint(path)
     changes: dict[str, Pieces] = {}
+    is_tool = _TOOL in checkpoint.shapes
     for name in checkpoint.shapes:
-        found = _part(name)
+        spelled = f"diffusion_model.{name.replace('_norm.scale', '_norm.set_weight')}" if is_tool else name
+        found = _part(spelled)
         if found is None:
             continue
         home, module, part = found

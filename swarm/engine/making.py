@@ -14,7 +14,7 @@ from swarm.features.sampling import SAMPLER, SCHEDULER
 from swarm.features.sigma_shift import SIGMA_SHIFT
 from swarm.jobs.acts import Act, Ask, Decode, Making, Sample
 from swarm.jobs.job import Job
-from swarm.jobs.stage import Pass
+from swarm.jobs.stage import Batch, Pass
 from swarm.media.clip import Clip
 from swarm.media.image import Pixels
 from swarm.params.input import GenerationInput
@@ -38,6 +38,7 @@ def base_pass(job: Job, index: int, acts: Sequence[Act]) -> Pass:
         parts=job.parts,
         files=job.files,
         variation_seed=job.variation_seeds[index] if job.variation_seeds else None,
+        batch=Batch(index=index, size=len(job.seeds), ahead=job.seeds[index] - job.seeds[0]),
     )
     for act in acts:
         if act.prepare is not None:

@@ -14,7 +14,9 @@ from swarm.engine.branches import Branches
 from swarm.engine.compiling import Regions
 from swarm.engine.components import Components
 from swarm.engine.device import Device, resting
+from swarm.engine.errands import Errands
 from swarm.engine.first_block import FirstBlock
+from swarm.engine.joint_attention import LedDenoiser
 from swarm.engine.loader import Families
 from swarm.engine.lora import Patched
 from swarm.engine.parking import rest, wake
@@ -93,6 +95,7 @@ class Models:
         self, device: Device, families: Families, clock: Callable[[], float], patches: Sequence[Patch] = ()
     ) -> None:
         self.device = device
+        self.errands = Errands(device)
         self.patches = sorted(patches, key=lambda patch: (patch.order, patch.id))
         self._families = families
         self._clock = clock
@@ -227,7 +230,8 @@ class Models:
             self._drop(droppable.pop(0), park=self.device.is_cuda)
         self._announced.discard(key)
         if parked is None:
-            model = made(self._families.load(file, resting(self.device, key.store), parts), self.device)
+            components = self._families.load(file, resting(self.device, key.store), parts)
+            model = made(components, self.device, self.errands)
         else:
             model = parked
             wake(model.components, self.device)
@@ -259,9 +263,11 @@ class Models:
         return int(psutil.virtual_memory().available) - need >= kept_free
 
 
-def made(components: Components, device: Device) -> Model:
+def made(components: Components, device: Device, errands: Errands) -> Model:
     """Components with their denoiser and preview colours."""
     denoiser = components.adapter.denoiser(components, device)
+    if components.adapter.attention is not None:
+        denoiser = LedDenoiser(denoiser, components.denoiser, components.adapter.attention, device)
     chain = components.adapter.chain
     return Model(
         components=components,
@@ -269,6 +275,7 @@ def made(components: Components, device: Device) -> Model:
         branches=Branches(components),
         colours=colours_for(components, device),
         device=device,
+        errands=errands,
         regions=Regions(components.file.name),
         first_block=None if chain is None else FirstBlock(components.denoiser, chain()),
     )

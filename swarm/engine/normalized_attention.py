@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from swarm.engine.components import Row
+from swarm.engine.once import Numbers
 from swarm.engine.self_attention import self_attention
 from swarm.features.normalized_attention import away_in
 
@@ -19,23 +20,25 @@ def with_negatives(rows: Sequence[Row]) -> list[Row]:
 
 
 @contextmanager
-def led_away(unet: Any, rows: Sequence[Row]) -> Iterator[None]:
+def led_away(unet: Any, rows: Sequence[Row], numbers: Numbers) -> Iterator[None]:
     """While it is entered, the UNet's self-attention keeps away from what `rows` say; all of them say so or none. The
     calls are of `with_negatives(rows)`, or of several such batches one behind the other."""
     if rows[0].away is None:
         yield
         return
-    with self_attention(unet, lambda own: LeadingAway(own, rows)):
+    said = [away for row in rows if (away := away_in(row.conditioning)) is not None]
+    told = numbers((each.scale, each.alpha, each.tau) for each in said)
+    with self_attention(unet, lambda own: LeadingAway(own, told)):
         yield
 
 
 class LeadingAway:
     """Attention as it was, whose answer for the prompts' rows is led away from that for the negative prompts'."""
 
-    def __init__(self, before: Any, rows: Sequence[Row]) -> None:
+    def __init__(self, before: Any, numbers: torch.Tensor) -> None:
+        """`numbers`: scale, alpha and tau of each row that is led, (n, 3)."""
         self._before = before
-        said = [away for row in rows if (away := away_in(row.conditioning)) is not None]
-        self._numbers = torch.tensor([(each.scale, each.alpha, each.tau) for each in said])
+        self._numbers = numbers
 
     def __call__(self, attention: Any, hidden_states: torch.Tensor, *more: Any, **named: Any) -> torch.Tensor:
         made: torch.Tensor = self._before(attention, hidden_states, *more, **named)

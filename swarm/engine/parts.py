@@ -14,7 +14,7 @@ def mixed(predictions: torch.Tensor, told: Sequence[Conditioning]) -> torch.Tens
     if len(told) == 1:
         return predictions[:1]
     weights = [
-        each.weight.to(predictions.device) if isinstance(each.weight, torch.Tensor) else
+        each.weight if isinstance(each.weight, torch.Tensor) else
         torch.full_like(predictions[:1, :1], float(each.weight))
         for each in told
     ]  # fmt: skip

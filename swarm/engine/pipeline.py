@@ -6,7 +6,9 @@ schedulers of its own over the shared weights.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Container, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -14,14 +16,17 @@ import torch
 from PIL import Image
 
 from swarm.base.errors import BadInput
+from swarm.engine.compiling import Regions
 from swarm.engine.decode import as_pixels
 from swarm.engine.device import Device
 from swarm.engine.live import LiveJob
 from swarm.engine.making import BASE_SECTIONS, base_pass
 from swarm.engine.memory import model_of
+from swarm.engine.runner import Methods
 from swarm.engine.shot import Shot
 from swarm.engine.whole.arguments import arguments_for
 from swarm.engine.whole.caching import blocks_left_out
+from swarm.engine.whole.compiled import blocks_compiled
 from swarm.engine.whole.folders import (
     ROOM_TO_WORK,
     load_folder,
@@ -33,16 +38,18 @@ from swarm.engine.whole.folders import (
 from swarm.engine.whole.going_on import joined, last_frames, shared_frames
 from swarm.engine.whole.loras import Key, key_of, put_in, take_out
 from swarm.engine.whole.previews import Shown
+from swarm.engine.whole.prompting import Heard, prepared
 from swarm.engine.whole.results import result_of
-from swarm.engine.whole.schedulers import scheduler_for
 from swarm.engine.whole.shells import shell_for
 from swarm.engine.whole.singles import load_single
+from swarm.engine.whole.solvers import Solvers
 from swarm.engine.whole.vaes import put_in_vae
-from swarm.engine.whole.watching import Cancelled, Watch, watched
+from swarm.engine.whole.watching import Cancelled, Watch
 from swarm.engine.whole.wish import Wish, base_wish, wish_of
 from swarm.features.core import STEPS
 from swarm.features.image_to_video import VIDEO_MODEL, VIDEO_VIDEO_CREATIVITY, filming_pass
 from swarm.features.init_image import INIT_IMAGE_CREATIVITY
+from swarm.features.previews import TINY_VAE, TINY_VIDEO_VAE
 from swarm.features.refiner import OUTPUT_INTERMEDIATE_IMAGES
 from swarm.features.resolution import HEIGHT, WIDTH
 from swarm.features.video import ANIMATE, TEXT_VIDEO_FRAMES, VIDEO_FPS, VIDEO_PREVIEW_TYPE, finished_clip
@@ -79,24 +86,29 @@ def files_key(file: ModelFile, parts: Parts) -> FilesKey:
 
 @dataclass(kw_only=True, eq=False)
 class Held:
-    """A loaded pipeline. `loras`: what is in its weights now. `shown`: its previews, made when first wanted."""
+    """A loaded pipeline. `loras`: what is in its weights now. `shown`: its previews, made when first wanted.
+    `heard`: its encoded prompts. `regions`: its compiled blocks, as the weights are now."""
 
     key: FilesKey
     pipe: Any
     takes_turns: bool
     loras: Key = ()
     shown: Shown | None = None
+    heard: Heard = field(default_factory=OrderedDict)
+    regions: Regions = field(default_factory=Regions)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """Whom a run tells what. `preview` is called when `wants_preview` says so; `preview_type`: how clips are shown."""
+    """Whom a run tells what. `preview` is called when `wants_preview` says so; `preview_type`: how clips are shown;
+    `tiny`: the decoder file they are shown by."""
 
     stepped: Callable[[int, int], None]
     is_cancelled: Callable[[], bool]
     wants_preview: Callable[[], bool]
     preview: Callable[[Picture], None]
     preview_type: str = ANIMATE
+    tiny: ModelFile | None = None
 
 
 class WholePipelines:
@@ -105,11 +117,13 @@ class WholePipelines:
     def __init__(
         self,
         device: Device,
+        methods: Methods,
         cancelled: Container[str] = frozenset(),
         make_room: Callable[[], bool] = lambda: False,
     ) -> None:
         """`cancelled`: ids of jobs nobody waits for. `make_room`: has the other tier give its memory back."""
         self._device = device
+        self._methods = methods
         self._cancelled = cancelled
         self._make_room = make_room
         self._held: Held | None = None
@@ -122,6 +136,11 @@ class WholePipelines:
         held, self._held = self._held, None
         self._device.give_back()
         return held is not None
+
+    @property
+    def regions(self) -> Regions:
+        """The blocks of the loaded pipeline that are compiled, or to be."""
+        return Regions() if self._held is None else self._held.regions
 
     def step_aside(self) -> None:
         """Something else is about to be loaded: unload, unless there is room for both."""
@@ -144,6 +163,7 @@ class WholePipelines:
                 wants_preview=lambda index=index: live.wants_preview(index),  # type: ignore[misc]
                 preview=lambda picture, index=index: live.preview(index, picture),  # type: ignore[misc]
                 preview_type=job.input.get(VIDEO_PREVIEW_TYPE),
+                tiny=job.files.get(TINY_VAE),
             )
             loras = tuple(use for use in job.loras if use.section in BASE_SECTIONS)
             result = self.make(model_of(job), job.parts, wish, loras, told)
@@ -157,7 +177,7 @@ class WholePipelines:
         of = filming_pass(base_pass(job, index, ()), job, result.width, result.height)
         if input.get(OUTPUT_INTERMEDIATE_IMAGES):
             live.extra(index, result)
-        told = replace(told, stepped=_after(live, index, live.steps_of(index)))
+        told = replace(told, stepped=_after(live, index, live.steps_of(index)), tiny=job.files.get(TINY_VIDEO_VAE))
         creativity = input.get(VIDEO_VIDEO_CREATIVITY)
         if isinstance(result, Pixels) or creativity >= 1:
             return self._filmed(of, result if isinstance(result, Pixels) else result.frame(0), told)
@@ -175,7 +195,7 @@ class WholePipelines:
         overlap = job.input.get(VIDEO_EXTEND_FRAME_OVERLAP)
         for number in range(len(extensions(job.input)) if job.input.has(VIDEO_EXTEND_MODEL) else 0):
             of = extending_pass(base, job, number)
-            told = replace(told, stepped=_after(live, index, live.steps_of(index)))
+            told = replace(told, stepped=_after(live, index, live.steps_of(index)), tiny=None)
             result = self._continued(of, result, overlap, told)
         return finished_clip(result, job.input)
 
@@ -188,6 +208,7 @@ class WholePipelines:
             wants_preview=lambda: live.wants_preview(shot.index),
             preview=lambda picture: live.preview(shot.index, picture),
             preview_type=ask.of.input.get(VIDEO_PREVIEW_TYPE),
+            tiny=live.job.files.get(TINY_VIDEO_VAE) if ask.overlap is None else None,
         )
         first = as_pixels(ask.image[:, :3])[0] if ask.before is None else ask.before
         if not live.is_done:
@@ -233,16 +254,14 @@ class WholePipelines:
         held = self._ready(file, parts)
         self._with_loras(held, loras)
         watch = self._watch(held, told)
-        shell = shell_for(
-            held.pipe,
-            wish,
-            lambda own: watched(scheduler_for(own, wish.sampler, wish.schedule, wish.shift), watch.watch),
-        )
+        solvers = Solvers(held.pipe, wish, self._methods, watch.watch, lambda: watch.given)
+        wish = solvers.wish
+        shell = shell_for(held.pipe, wish, solvers.scheduler)
         watch.watch.pipe = watch.pipe = shell
-        watch.given = arguments_for(shell, wish)
+        watch.given = arguments_for(shell, prepared(shell, wish, held.heard, held.loras))
         refuse_too_long(watch.given, self._device)
         try:
-            with blocks_left_out(shell, wish.input):
+            with self._compiled(held, shell, wish), blocks_left_out(shell, wish.input), solvers.listening(shell):
                 output = shell(**watch.given)
         except ValueError as error:
             if _NO_SUCH_SCHEDULE in str(error):
@@ -271,7 +290,7 @@ class WholePipelines:
         if file.path.is_dir() and "vae" in parts:
             put_in_vae(pipe, parts["vae"], dtype)
         settle_pipeline(pipe, self._device, takes_turns=takes_turns)
-        self._held = Held(key=key, pipe=pipe, takes_turns=takes_turns)
+        self._held = Held(key=key, pipe=pipe, takes_turns=takes_turns, regions=Regions(file.name))
         return self._held
 
     def _with_loras(self, held: Held, uses: tuple[LoraUse, ...]) -> None:
@@ -279,20 +298,25 @@ class WholePipelines:
         key = key_of(acting)
         if key == held.loras:
             return
-        held.loras = ()
+        held.loras, held.regions = (), Regions(held.regions.name)
         if acting:
             put_in(held.pipe, acting)
         else:
             take_out(held.pipe)
         held.loras = key
 
+    @staticmethod
+    def _compiled(held: Held, shell: Any, wish: Wish) -> AbstractContextManager[None]:
+        """Parts that come and go are not compiled: they rest where they do not run."""
+        return nullcontext() if held.takes_turns else blocks_compiled(shell, held.regions, wish.input)
+
     def _watch(self, held: Held, told: Told) -> _Watching:
         watching = _Watching()
 
         def clean(latent: torch.Tensor) -> None:
             if held.shown is None:
-                held.shown = Shown(held.pipe)
-            picture = held.shown.picture(watching.pipe, latent, watching.given, how=told.preview_type)
+                held.shown = Shown(held.pipe, self._device)
+            picture = held.shown.picture(watching.pipe, latent, watching.given, how=told.preview_type, tiny=told.tiny)
             if picture is not None:
                 told.preview(picture)
 

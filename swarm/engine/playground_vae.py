@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import torch
 
-from swarm.architectures.architecture import LatentFormat
+from swarm.architectures.families.latents import PLAYGROUND_LATENT, SDXL_LATENT
 from swarm.engine.components import Vae
 
 _MEAN = (-1.6574, 1.886, -1.383, 2.5155)
 _SPREAD = (8.4927, 5.9022, 6.5498, 5.2299)
-_SCALE = 0.5
 
 
 class PlaygroundVae(Vae):
     """Any SDXL VAE, speaking in the scale that Playground 2.5 was trained in."""
 
     def __init__(self, plain: Vae) -> None:
-        super().__init__(plain.module, factor=plain.factor, latent=LatentFormat(channels=plain.channels, scale=_SCALE))
-        self.scale, self.shift = _SCALE, 0.0
+        super().__init__(plain.module, factor=plain.factor, latent=PLAYGROUND_LATENT)
+        self.scale, self.shift = PLAYGROUND_LATENT.scale, PLAYGROUND_LATENT.shift
         self._mean, self._spread = (torch.tensor(each).view(1, -1, 1, 1) for each in (_MEAN, _SPREAD))
 
-    def decoded(self, latents: torch.Tensor) -> torch.Tensor:
-        return super().decoded(latents * self._spread.to(latents) + self._mean.to(latents))
+    def bare(self, latents: torch.Tensor) -> torch.Tensor:
+        latents = super().bare(latents)
+        return latents * self._spread.to(latents) + self._mean.to(latents)
+
+    def usual(self, latents: torch.Tensor) -> torch.Tensor:
+        return self.bare(latents) * SDXL_LATENT.scale
 
     def encoded(self, pictures: torch.Tensor) -> torch.Tensor:
         plain = super().encoded(pictures)

@@ -14,7 +14,8 @@ from swarm.media.image import Picture
 
 SECONDS_BETWEEN = 0.25
 _LONG_SIDE = 512
-_ENLARGED = 4
+ENLARGED = 4
+"""How many times a picture of one pixel to a cell is enlarged."""
 _PATCH = 2
 
 
@@ -26,18 +27,31 @@ class Colours:
     factors: torch.Tensor
     bias: torch.Tensor
 
-    def picture(self, latent: torch.Tensor) -> Picture:
-        """A latent (1, C, h, w) as a JPEG of about four times its side, at most 512 pixels."""
-        cells = latent[0]
+    def rgb(self, latent: torch.Tensor) -> torch.Tensor:
+        """A latent (1, C, h, w) as pixels (h, w, 3), one for each of its cells."""
+        cells = latent[0].float()
         if len(cells) == len(self.factors) * _PATCH**2:
             cells = torch.nn.functional.pixel_shuffle(cells, _PATCH)
-        return as_jpeg(torch.einsum("chw,cr->hwr", cells, self.factors) + self.bias, enlarged=_ENLARGED)
+        return torch.einsum("chw,cr->hwr", cells, self.factors) + self.bias
+
+    def picture(self, latent: torch.Tensor) -> Picture:
+        """A latent (1, C, h, w) as a JPEG of about four times its side, at most 512 pixels."""
+        return as_jpeg(self.rgb(latent), enlarged=ENLARGED)
 
 
 def as_jpeg(rgb: torch.Tensor, *, enlarged: int = 1) -> Picture:
     """(H, W, 3), -1 to 1, as a JPEG of at most 512 pixels a side."""
-    levels = rgb.mul(127.5).add(127.5).clamp(0, 255).to(torch.uint8).cpu().numpy()
-    image = Image.fromarray(levels)
+    return jpeg(levels(rgb).cpu(), enlarged=enlarged)
+
+
+def levels(rgb: torch.Tensor) -> torch.Tensor:
+    """Pixels from -1 to 1 as bytes."""
+    return rgb.mul(127.5).add(127.5).clamp(0, 255).to(torch.uint8)
+
+
+def jpeg(levels: torch.Tensor, *, enlarged: int = 1) -> Picture:
+    """Bytes (H, W, 3) on the processor as a JPEG of at most 512 pixels a side."""
+    image = Image.fromarray(levels.numpy())
     scale = min(enlarged, _LONG_SIDE / max(image.size))
     if scale > 1:
         size = round(image.width * scale), round(image.height * scale)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
+
+import torch
 
 from swarm.engine.components import TextEncoder, TextOptions
 from swarm.features.conditioning import CLIP_STOP_AT_LAYER
@@ -47,7 +49,7 @@ def text_options(of: Pass) -> TextOptions:
 
 class Prompts:
     """The conditioning at each noise level. Prompts that change on the way are encoded once per distinct text; `steps`:
-    how many they count for a whole walk."""
+    how many they count for a whole walk. `sent`: takes a tensor to the model's device."""
 
     def __init__(
         self,
@@ -57,11 +59,13 @@ class Prompts:
         *,
         steps: int,
         with_negative: bool,
+        sent: Callable[[torch.Tensor], torch.Tensor],
     ) -> None:
         self.text = text
         self._context = context
         self._stages = stages
         self._options = text_options(context.of)
+        self._sent = sent
         self._positive = _scheduled(context.input.get(PROMPT), steps)
         self._negative = None
         if with_negative:
@@ -95,7 +99,11 @@ class Prompts:
             context.negative = [self.text.encode(split_sections(negative).for_base(), options)]
         for function in self._stages:
             function.run(context)
-        return Told(context.positive, context.negative)
+        return Told([self._placed(one) for one in context.positive], [self._placed(one) for one in context.negative])
+
+    def _placed(self, told: Conditioning) -> Conditioning:
+        """The same where its weight is a number; a map of weights goes to the device once."""
+        return replace(told, weight=self._sent(told.weight)) if isinstance(told.weight, torch.Tensor) else told
 
 
 def _scheduled(text: str, steps: int) -> list[_Timed]:

@@ -15,6 +15,7 @@ from swarm.engine.components import TextOptions
 from swarm.engine.qwen_eyes import QwenEyes, Seen, places
 from swarm.engine.text import Remembering
 from swarm.engine.text_language import LanguageEncoder, Template, plain
+from swarm.engine.text_layers import layer_states
 from swarm.engine.tokenizer import QWEN_FIRST_MARK, QWEN_MARKS
 from swarm.jobs.stage import Conditioning
 from swarm.media.image import Picture
@@ -51,9 +52,9 @@ class SeeingEncoder(LanguageEncoder):
     def __init__(self, model: Any, tokenizer: Any, device: torch.device) -> None:
         super().__init__(model, tokenizer, device, EDIT_TEMPLATE)
 
-    def encode_seen(self, text: str, shown: str, seen: Sequence[Seen]) -> torch.Tensor:
-        """A prompt behind its pictures as (1, length, width). `shown`: the marks that stand for their states.
-        Raises BadInput for more than the model has places for."""
+    def encode_seen(self, text: str, shown: str, seen: Sequence[Seen], layer: int | None = None) -> torch.Tensor:
+        """A prompt behind its pictures as (1, length, width). `shown`: the marks that stand for their states. `layer`:
+        the one the request wants. Raises BadInput for more than the model has places for."""
         ids = torch.tensor([self.tokens(shown + plain(text))], device=self.device)
         pictured = ids == _PAD_TOKEN
         states = torch.cat([each.states for each in seen])
@@ -61,13 +62,13 @@ class SeeingEncoder(LanguageEncoder):
             raise BadInput(f"{len(seen)} pictures are more than this model can look at. Give fewer.")
         words = self.model.embed_tokens(ids)
         words[pictured] = states.to(words)
-        out = self.model(
+        found = layer_states(
+            self.model,
+            layer,
             inputs_embeds=words,
             attention_mask=torch.ones_like(ids),
             position_ids=places(pictured[0].tolist(), seen).to(self.device),
-            use_cache=False,
         )
-        found: torch.Tensor = out.last_hidden_state
         return found[:, EDIT_TEMPLATE.opening :]
 
 
@@ -79,7 +80,7 @@ class QwenText(Remembering):
         self._language = language
 
     def encoded(self, text: str, options: TextOptions) -> Conditioning:
-        return Conditioning(tokens=self._language.encode(text))
+        return Conditioning(tokens=self._language.encode(text, options.stop_at_layer))
 
 
 class QwenEditText(QwenText):
@@ -105,7 +106,8 @@ class QwenEditText(QwenText):
             )
         area = OF_SEVERAL if self._several else ONE
         seen = self._eyes.look([sized(picture, area, _NEAR * (not self._several)) for picture in options.pictures])
-        return Conditioning(tokens=self._seeing.encode_seen(text, self._shown(seen), seen))
+        states = self._seeing.encode_seen(text, self._shown(seen), seen, options.stop_at_layer)
+        return Conditioning(tokens=states)
 
     def _shown(self, seen: Sequence[Seen]) -> str:
         """The marks that stand for the pictures, one for each state."""

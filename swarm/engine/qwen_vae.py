@@ -33,9 +33,11 @@ class QwenVae(Vae):
         self._mean = torch.tensor(config.latents_mean).view(1, -1, 1, 1)
         self._std = torch.tensor(config.latents_std).view(1, -1, 1, 1)
 
+    def bare(self, latents: torch.Tensor) -> torch.Tensor:
+        return super().bare(latents) * self._std.to(latents) + self._mean.to(latents)
+
     def decoded(self, latents: torch.Tensor) -> torch.Tensor:
-        own = (latents * self._std.to(latents) + self._mean.to(latents)).to(self.dtype)
-        film: torch.Tensor = self.module.decode(own[:, :, None]).sample
+        film: torch.Tensor = self.module.decode(latents.to(self.dtype)[:, :, None]).sample
         return film[:, :3, 0]
 
     def encoded(self, pictures: torch.Tensor) -> torch.Tensor:

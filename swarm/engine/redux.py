@@ -54,7 +54,8 @@ def _tokens(
     style: ModelFile, encoder: ModelFile, pictures: Sequence[Picture], width: int, device: Device
 ) -> torch.Tensor:
     reader = _redux(style, width, device)
-    eyes = _eyes(encoder, device)
+    eyes = siglip(encoder, device.compute)
+    settle(eyes, device.place, device.compute)
     pixels = prepared(pictures, int(eyes.config.image_size), mean=_EVEN, spread=_EVEN)
     if int(eyes.config.hidden_size) != int(reader.config.redux_dim):
         raise BadInput(
@@ -80,9 +81,10 @@ def _redux(style: ModelFile, width: int, device: Device) -> Any:
     return reader
 
 
-def _eyes(file: ModelFile, device: Device) -> Any:
+def siglip(file: ModelFile, dtype: torch.dtype) -> Any:
+    """SigLIP's image encoder from a file or folder, in main memory. Raises BadInput."""
     if file.path.is_dir():
-        model: Any = from_folder(SiglipVisionModel, file.path, device.compute)
+        model: Any = from_folder(SiglipVisionModel, file.path, dtype)
     else:
         checkpoint = Checkpoint(file.path)
         prefix = checkpoint.prefix(_PREFIXES, _MARKER)
@@ -92,9 +94,8 @@ def _eyes(file: ModelFile, device: Device) -> Any:
         config = _config(shapes) | checkpoint.config().get("image_encoder", {})
         with init_empty_weights(include_buffers=False):
             model = SiglipVisionModel(SiglipVisionConfig(**config))
-        fill(model, file.name, checkpoint.tensors_below(prefix), device.compute)
+        fill(model, file.name, checkpoint.tensors_below(prefix), dtype)
         refuse_gaps(file.name, model)
-    settle(model, device.place, device.compute)
     return model
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from diffusers.hooks import apply_group_offloading
+from diffusers.hooks.group_offloading import _GROUP_OFFLOADING
 
 from swarm.engine.device import Device
 
@@ -92,3 +93,16 @@ def offload_blocks(module: torch.nn.Module, device: Device) -> None:
         num_blocks_per_group=1,
         use_stream=device.is_cuda,
     )
+
+
+def take_blocks_home(module: torch.nn.Module) -> None:
+    """Have every block of a module rest at home, before its weights are changed in place.
+
+    A call that was broken off or left blocks out may leave some on the device, whose weights are forgotten when they
+    leave it: what rests at home is taken up again.
+    """
+    for part in module.modules():
+        hooks = getattr(part, "_diffusers_hook", None)
+        hook = None if hooks is None else hooks.get_hook(_GROUP_OFFLOADING)
+        if hook is not None:
+            hook.group.offload_()

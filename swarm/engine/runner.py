@@ -22,13 +22,16 @@ from swarm.engine.asked import as_asked
 from swarm.engine.branches import Branches
 from swarm.engine.compiling import Regions
 from swarm.engine.components import Components, Denoiser, Row
+from swarm.engine.course import active_stages, part_of
 from swarm.engine.device import Device
+from swarm.engine.errands import Errands
 from swarm.engine.first_block import FirstBlock, Memories
-from swarm.engine.latents import noise_for, seeded_noise, varied
+from swarm.engine.latents import seeded_noise, varied
 from swarm.engine.parts import mixed
 from swarm.engine.preview import Colours
 from swarm.engine.prompts import Prompts, Told
 from swarm.engine.step_cache import StepCache
+from swarm.engine.step_noise import Sources, noise_for
 from swarm.engine.tools import Predict, Tools
 from swarm.features.core import CFG_SCALE, STEPS
 from swarm.features.model_enhancements import MODEL_SPECIFIC_ENHANCEMENTS
@@ -69,6 +72,7 @@ class Model:
     branches: Branches
     colours: Colours
     device: Device
+    errands: Errands
     second: Model | None = None
     first_block: FirstBlock | None = None
     regions: Regions = field(default_factory=Regions)
@@ -85,6 +89,7 @@ class Model:
 
 class Sampling:
     """A walk of a picture. `prompt_steps`: how many steps `[a|b]` counts for a whole walk, None for the walk's own.
+    `sources`: where walks find the noise of steps that others draw too.
 
     `question` is what its sampler waits for, None when it has finished. `total`: steps it takes in all; `done`: steps
     behind it. `latent`: where it ended. `result`: pixels, when a stage has answered without sampling.
@@ -93,25 +98,27 @@ class Sampling:
     denoised: torch.Tensor | None = None
     latent: torch.Tensor | None = None
     _x: torch.Tensor | None = None
+    _given: tuple[torch.Tensor, float, torch.Tensor] | None = None
     _foretold: torch.Tensor | None = None
     _seen: torch.Tensor | None = None
 
     def __init__(
-        self, model: Model, methods: Methods, of: Pass, index: int, *, prompt_steps: int | None = None
+        self, model: Model, methods: Methods, of: Pass, prompt_steps: int | None = None, sources: Sources | None = None
     ) -> None:
         model = self.model = _told_to(model, of)
-        self.of = of
+        self.of, self._sources = of, sources
         self._stages = active_stages(methods.stages, of)
         self._scale = of.input.get(CFG_SCALE)
         sampler = methods.samplers[of.input.given(SAMPLER) or model.components.architecture.default_sampler]
         self._sampler = methods.samplers[_CLIMBER] if of.climbs and not sampler.climbs else sampler
-        self.context = _started(model, methods, of, index, self._predicted)
+        self.context = _started(model, methods, of, self._predicted)
         self._prompts = Prompts(
             model.components.text,
             self.context,
             self._stages.get(Stage.ENCODE, ()),
             steps=prompt_steps or self.context.steps,
             with_negative=self._has_negative,
+            sent=model.device.sent,
         )
         self._act(Stage.START)
         if of.climbs:
@@ -119,6 +126,8 @@ class Sampling:
         if self.context.concat is None:
             components = model.components
             self.context.concat = components.adapter.nothing_beside(components.denoiser, self.context.latent)
+        if self.context.concat is not None:
+            self.context.concat = model.device.sent(self.context.concat)
         self.result: Pixels | None = self.context.result
         self.total = max(0, len(self.context.sigmas) - 1) if self.result is None else 0
         self.done = 0
@@ -163,9 +172,10 @@ class Sampling:
         second = self.model.second is not None
         against = [self._row(x, question, each, sizes[1], by_second=second) for each in told.negative]
         rows = [*(self._row(x, question, each, sizes[0]) for each in told.positive), *against]
-        for place, away in enumerate(away_in(each) for each in told.positive):
-            if away is not None:
-                rows[place] = replace(rows[place], away=self._row(x, question, away.told, sizes[1]))
+        for place, away in enumerate(away_in(row.conditioning) for row in rows):
+            if away is not None and not rows[place].by_second:
+                partner = replace(rows[place], conditioning=away.told, size=sizes[0 if away.turned else 1])
+                rows[place] = replace(rows[place], away=partner)
         if self._cache is not None:
             self._seen = rows[0].x
             self._foretold = self._cache.foretold(self._seen, [row.conditioning for row in rows], self._share(question))
@@ -196,7 +206,7 @@ class Sampling:
     def move_to(self, model: Model) -> None:
         """Go on with the same weights, loaded anew."""
         model = self.model = _told_to(model, self.of)
-        self.context.tools = Tools(model.components, model.branches, model.device, self.of, self._predicted)
+        self.context.tools = Tools(model, self.of, self._predicted)
         self._prompts.text = model.components.text
 
     def close(self) -> None:
@@ -240,7 +250,7 @@ class Sampling:
             share = self._share(question)
             controls = tuple(one for one in context.controls if one.start <= share + _NEAR and share - _NEAR <= one.end)
         return Row(
-            x=x * input_scale(components.prediction, question.sigma),
+            x=self._scaled(x, input_scale(components.prediction, question.sigma)),
             timestep=components.table.nearest_t(question.sigma),
             sigma=question.sigma,
             conditioning=conditioning,
@@ -250,6 +260,12 @@ class Sampling:
             controls=controls,
             by_second=by_second,
         )
+
+    def _scaled(self, x: torch.Tensor, scale: float) -> torch.Tensor:
+        """`x` as the network is given it: one tensor for all rows of a call."""
+        if self._given is None or self._given[0] is not x or self._given[1] != scale:
+            self._given = x, scale, x if scale == 1.0 else x * scale
+        return self._given[2]
 
     def _predicted(
         self, x: torch.Tensor, sigma: float, conditioning: Conditioning, variant: str
@@ -288,7 +304,7 @@ class Sampling:
 
     def _advance(self, answer: torch.Tensor | Guided | None) -> None:
         if self._run is None:
-            self._finish(self.context.latent.to(self.model.device.place))
+            self._finish(self.model.device.sent(self.context.latent))
             return
         try:
             # A generator that has not started can only be sent None.
@@ -313,23 +329,17 @@ class Sampling:
         if self.total == 0:
             return None
         sigma = context.sigmas[0]
-        device = self.model.device.place
-        x = context.latent.to(device)
+        device = self.model.device
+        x = device.sent(context.latent)
         if self.of.adds_noise:
-            noise = context.noise.to(device) * start_scale(components.prediction, sigma, components.table.sigma_max)
+            noise = device.sent(context.noise) * start_scale(components.prediction, sigma, components.table.sigma_max)
             x = x * latent_scale(components.prediction, sigma) + noise
         kind, space = self._sampler.noise, Space(components.table)
-        steps = noise_for(kind, context.seed, x.shape[1:], device, space, context.sigmas)
+        seed, shape = self.of.first_seed, x.shape[1:]
+        steps = noise_for(
+            kind, seed, shape, device.place, space, context.sigmas, context.batch, self._sources, device.sent
+        )
         return self._sampler.run(x, context.sigmas, steps)
-
-
-def active_stages(stages: Sequence[StageFunction], of: Pass) -> dict[Stage, list[StageFunction]]:
-    """The stage functions a walk's request switches on, by point, in their order."""
-    active: dict[Stage, list[StageFunction]] = {}
-    for function in sorted(stages, key=lambda function: (function.order, function.id)):
-        if of.input.has(function.when):
-            active.setdefault(function.stage, []).append(function)
-    return active
 
 
 def _told_to(model: Model, of: Pass) -> Model:
@@ -341,7 +351,7 @@ def _told_to(model: Model, of: Pass) -> Model:
     return replace(model, components=components, second=second)
 
 
-def _started(model: Model, methods: Methods, of: Pass, index: int, predict: Predict) -> StageContext:
+def _started(model: Model, methods: Methods, of: Pass, predict: Predict) -> StageContext:
     """A walk's context before its first stage: noise, an empty latent or the one given, the schedule it walks."""
     components, request = model.components, of.input
     factor = components.vae_factor
@@ -355,27 +365,19 @@ def _started(model: Model, methods: Methods, of: Pass, index: int, predict: Pred
     return StageContext(
         input=request,
         of=of,
-        index=index,
         seed=of.seed,
+        batch=of.batch,
         width=shape[2] * factor,
         height=shape[1] * factor,
         steps=request.get(STEPS),
-        tools=Tools(components, model.branches, model.device, of, predict),
+        tools=Tools(model, of, predict),
         files=of.files,
         is_flow=components.is_flow,
         latent=torch.zeros((1, *shape)) if of.latent is None else of.latent.float(),
         noise=noise,
-        sigmas=_between(sigmas, of),
+        sigmas=part_of(sigmas, of),
         first_step=min(of.first_step, len(sigmas)),
     )
-
-
-def _between(sigmas: list[float], of: Pass) -> list[float]:
-    """The part of a schedule that a walk takes."""
-    if of.last_step is None or of.last_step >= len(sigmas) - 1:
-        return sigmas[of.first_step :]
-    taken = sigmas[of.first_step : of.last_step + 1]
-    return taken if of.leaves_noise or len(taken) < 2 else [*taken[:-1], 0.0]
 
 
 def _sigmas(components: Components, methods: Methods, of: Pass, shape: tuple[int, int, int]) -> list[float]:

@@ -13,7 +13,8 @@ from diffusers import SD3ControlNetModel
 from swarm.base.errors import BadInput
 from swarm.engine.checkpoint import Checkpoint
 from swarm.engine.components import Components, Row
-from swarm.engine.controls import KeptNets, wrong_family
+from swarm.engine.control_layouts import wrong_family
+from swarm.engine.controls import KeptNets
 from swarm.engine.device import Device
 from swarm.engine.flow_controls import (
     Hints,
@@ -28,6 +29,7 @@ from swarm.engine.flow_controls import (
 )
 from swarm.engine.flux_names import Entry, either
 from swarm.engine.loader import Config, settle
+from swarm.engine.once import Numbers
 from swarm.engine.packing import even
 from swarm.engine.renaming import Renaming
 from swarm.engine.shapes import Shapes, count
@@ -48,6 +50,7 @@ class Sd3Controls(KeptNets):
         network: Any = components.denoiser
         super().__init__(lambda file: load_sd3_control(file, network, device))
         self._hints = Hints(components.vae)
+        self._numbers = Numbers(device)
         self._blocks = len(network.transformer_blocks)
         self._last: torch.Tensor | None = None
         network.norm_out.register_forward_pre_hook(self._behind)
@@ -70,7 +73,7 @@ class Sd3Controls(KeptNets):
             samples = net(**own, controlnet_cond=shown, return_dict=False)[0]
             share = len(samples) / self._blocks
             homes = [int(number * share) for number in range(self._blocks)]
-            by = strengths(chain, x)
+            by = strengths(chain, x, self._numbers)
             found = summed(found, spread(samples, homes.__getitem__, self._blocks, by))
             if not plain:
                 last = samples[homes[-1]] * by

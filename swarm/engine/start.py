@@ -86,7 +86,7 @@ def serve(
         products.use(device)
     known = methods()
     models = Models(device, families(residency), clock, known.patches)
-    whole = WholePipelines(device, mailbox.cancelled, make_room=lambda: models.drop_others(None))
+    whole = WholePipelines(device, known, mailbox.cancelled, make_room=lambda: models.drop_others(None))
     batcher = Batcher(models, known, clock, together=together, film=whole.film)
     worker = Worker(mailbox, models, batcher, whole, clock, switches=together)
     mailbox.outbox.put(ready_message(device))

@@ -18,6 +18,7 @@ from swarm.engine.inversions import without_inversions
 from swarm.engine.loader import Config, fill
 from swarm.engine.own_tokenizer import own_tokenizer, tokenizer_beside
 from swarm.engine.shapes import Shapes, count
+from swarm.engine.text_layers import layer_states
 from swarm.prompt.weights import weighted_spans
 
 ALONE = ("model.", "", "text_encoder.model.", "transformer.model.")
@@ -29,6 +30,7 @@ INSIDE = (
 _MARKERS = ("layers.0.pre_feedforward_layernorm.weight", "blk.0.post_ffw_norm.weight")
 _HEAD = 256
 _PAD, _BEGIN = 0, 2
+_LAST_BUT_ONE = -2
 _GGUF = {
     "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
     "attn_output": "self_attn.o_proj", "attn_norm": "input_layernorm",
@@ -102,7 +104,7 @@ def _plain_name(name: str) -> str:
 class GemmaEncoder:
     """Gemma 2 with its tokenizer: the states before the last layer, of prompts of any length up to `longest` tokens.
 
-    `last`: the states after the last layer and its norm instead.
+    `last`: the states after the last layer and its norm instead, where a request does not name another layer.
     Weights per token as with the other encoders: z = empty + (z - empty) * w.
     """
 
@@ -113,8 +115,9 @@ class GemmaEncoder:
         self._device = device
         self._longest = longest
 
-    def encode(self, text: str, before: str = "") -> torch.Tensor:
-        """A prompt as (1, length, width), after `before`, which is not looked into for weights."""
+    def encode(self, text: str, before: str = "", layer: int | None = None) -> torch.Tensor:
+        """A prompt as (1, length, width), after `before`, which is not looked into for weights. `layer`: the one the
+        request wants, -1 is the last."""
         spans = _behind(before, [(span.text, span.weight) for span in weighted_spans(without_inversions(text))])
         numbered = [(id, weight) for part, weight in spans for id in self._ids(part)][: self._longest - 1]
         ids = [_BEGIN, *(id for id, _ in numbered)]
@@ -123,7 +126,7 @@ class GemmaEncoder:
         if any(weight != 1.0 for weight in weights):
             rows.append([_BEGIN, *[_PAD] * len(numbered)])
             seen.append(1)
-        hidden = self._hidden(rows, seen)
+        hidden = self._hidden(rows, seen, layer)
         if len(rows) == 1:
             return hidden
         factors = torch.tensor(weights)[None, :, None].to(hidden)
@@ -133,16 +136,15 @@ class GemmaEncoder:
         """How many tokens a text is, the mark of the beginning left out."""
         return len(self._ids(text))
 
-    def _hidden(self, rows: Sequence[Sequence[int]], seen: Sequence[int]) -> torch.Tensor:
+    def _hidden(self, rows: Sequence[Sequence[int]], seen: Sequence[int], layer: int | None) -> torch.Tensor:
         places = torch.arange(len(rows[0]), device=self._device)
-        out = self.model(
+        own = None if self._last else _LAST_BUT_ONE
+        return layer_states(
+            self.model,
+            own if layer is None else layer,
             input_ids=torch.tensor(rows, device=self._device),
             attention_mask=(places < torch.tensor(seen, device=self._device)[:, None]).long(),
-            output_hidden_states=not self._last,
-            use_cache=False,
         )
-        found: torch.Tensor = out.last_hidden_state if self._last else out.hidden_states[-2]
-        return found
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from swarm.engine.inversions import without_inversions
+from swarm.engine.text_layers import layer_states
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,7 @@ class Padding:
 
 class LanguageEncoder:
     """One language model with its tokenizer. `layers`: whose states are laid side by side, 0 is the embedding; empty
-    for the model's last states, after its last norm."""
+    for the model's last states, after its last norm. A single one is counted from the end."""
 
     def __init__(
         self,
@@ -54,20 +55,20 @@ class LanguageEncoder:
         self._layers = tuple(layers)
         self._padding = padding
 
-    def encode(self, text: str) -> torch.Tensor:
-        """A prompt as (1, length, width), filling included."""
+    def encode(self, text: str, layer: int | None = None) -> torch.Tensor:
+        """A prompt as (1, length, width), filling included. `layer`: the one the request wants, -1 is the last; where
+        several are read it means nothing."""
         ids, mask = self._filled(self.tokens(plain(text)))
-        out = self.model(
-            input_ids=torch.tensor([ids], device=self.device),
-            attention_mask=torch.tensor([mask], device=self.device),
-            output_hidden_states=bool(self._layers),
-            use_cache=False,
-        )
-        if not self._layers:
-            states: torch.Tensor = out.last_hidden_state
-            return states[:, self._template.opening :]
-        beside = torch.cat([out.hidden_states[layer] for layer in self._layers], dim=-1)
-        return beside[:, self._template.opening :]
+        given = {
+            "input_ids": torch.tensor([ids], device=self.device),
+            "attention_mask": torch.tensor([mask], device=self.device),
+        }
+        if len(self._layers) > 1:
+            states = self.model(**given, output_hidden_states=True, use_cache=False).hidden_states
+            beside = torch.cat([states[layer] for layer in self._layers], dim=-1)
+            return beside[:, self._template.opening :]
+        own = next(iter(self._layers), None) if layer is None else layer
+        return layer_states(self.model, own, **given)[:, self._template.opening :]
 
     def tokens(self, text: str) -> list[int]:
         """The numbers of a prompt's tokens with those of the template."""

@@ -17,6 +17,7 @@ from swarm.engine.inversions import without_inversions
 from swarm.engine.loader import fill
 from swarm.engine.own_tokenizer import own_tokenizer, tokenizer_beside
 from swarm.engine.shapes import t5_config
+from swarm.engine.text_t5 import t5_states
 from swarm.prompt.weights import weighted_spans
 
 INSIDE = ("text_encoders.pile_t5xl.transformer.", "text_encoders.pile_t5xl.")
@@ -56,23 +57,20 @@ class PileEncoder:
         self._end: int = _END if tokenizer.eos_token_id is None else tokenizer.eos_token_id
         self._device = device
 
-    def encode(self, text: str) -> torch.Tensor:
-        """A prompt as (1, length, width), its end mark included."""
+    def encode(self, text: str, layer: int | None = None) -> torch.Tensor:
+        """A prompt as (1, length, width), its end mark included. `layer`: as T5's."""
         spans = weighted_spans(without_inversions(text))
         numbered = [(id, span.weight) for span in spans for id in self._ids(span.text)]
-        words = self._hidden([id for id, _ in numbered])
+        words = self._hidden([id for id, _ in numbered], layer)
         if all(weight == 1.0 for _, weight in numbered):
             return words
         factors = torch.tensor([*(weight for _, weight in numbered), 1.0])[None, :, None].to(words)
-        empty = torch.nn.functional.pad(self._hidden([]), (0, 0, 0, len(numbered)))
+        empty = torch.nn.functional.pad(self._hidden([], layer), (0, 0, 0, len(numbered)))
         return empty + (words - empty) * factors
 
-    def _hidden(self, ids: Sequence[int]) -> torch.Tensor:
-        states: torch.Tensor = self.model(
-            input_ids=torch.tensor([[*ids, self._end]], device=self._device),
-            attention_mask=torch.ones(1, len(ids) + 1, dtype=torch.long, device=self._device),
-        ).last_hidden_state
-        return states
+    def _hidden(self, ids: Sequence[int], layer: int | None) -> torch.Tensor:
+        mask = torch.ones(1, len(ids) + 1, dtype=torch.long, device=self._device)
+        return t5_states(self.model, torch.tensor([[*ids, self._end]], device=self._device), layer, mask)
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids

@@ -46,21 +46,13 @@ class T5Encoder:
         rows = [self._row(ids, length)]
         if any(weight != 1.0 for weight in weights):
             rows.append(self._row([], length) if self._ends else [_PAD] * length)
-        hidden = self._hidden(torch.tensor(rows, device=self._device), layer)
+        hidden = t5_states(self.model, torch.tensor(rows, device=self._device), layer)
         if len(rows) == 1:
             return hidden
         factors = torch.ones(1, length, 1)
         factors[0, : len(weights), 0] = torch.tensor(weights)
         empty = hidden[1:]
         return empty + (hidden[:1] - empty) * factors.to(hidden)
-
-    def _hidden(self, ids: torch.Tensor, layer: int | None) -> torch.Tensor:
-        if layer is None or layer == -1:
-            found: torch.Tensor = self.model(input_ids=ids).last_hidden_state
-            return found
-        states = self.model(input_ids=ids, output_hidden_states=True).hidden_states
-        inner: torch.Tensor = states[layer if -layer < len(states) else -1]
-        return inner if inner is states[-1] else self.model.encoder.final_layer_norm(inner)
 
     def _tokens(self, text: str, weight: float) -> Span:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids
@@ -69,3 +61,15 @@ class T5Encoder:
     @staticmethod
     def _row(ids: Sequence[int], length: int) -> list[int]:
         return [*ids, _END, *[_PAD] * (length - len(ids) - 1)]
+
+
+def t5_states(model: Any, ids: torch.Tensor, layer: int | None, mask: torch.Tensor | None = None) -> torch.Tensor:
+    """The states a T5 has for tokens (n, length). `layer`: -1 is the last, None too, and what is beyond its layers;
+    whichever it is gets the final norm."""
+    given = {"input_ids": ids, **({} if mask is None else {"attention_mask": mask})}
+    if layer is None or layer == -1:
+        found: torch.Tensor = model(**given).last_hidden_state
+        return found
+    states = model(**given, output_hidden_states=True).hidden_states
+    inner: torch.Tensor = states[layer if -layer < len(states) else -1]
+    return inner if inner is states[-1] else model.encoder.final_layer_norm(inner)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import torch
 
@@ -14,6 +14,8 @@ from swarm.engine.branches import Branches
 from swarm.engine.components import Components
 from swarm.engine.decode import as_pixels, as_tensor, encode
 from swarm.engine.device import Device
+from swarm.engine.errands import Errands
+from swarm.engine.face_words import FaceWordMaker
 from swarm.engine.image_words import summary
 from swarm.engine.parts import mixed
 from swarm.engine.prompts import text_options
@@ -25,14 +27,33 @@ from swarm.media.stretched import opened
 Predict: TypeAlias = Callable[[torch.Tensor, float, Conditioning, str], tuple[torch.Tensor, Any]]
 """`predict(x, sigma, conditioning, variant)`: the clean latent, by a model call of its own, and what a variant saw."""
 
+_FACE_WORDS = FaceWordMaker()
+
+
+class Loaded(Protocol):
+    """A loaded model. `errands`: networks beside it."""
+
+    @property
+    def components(self) -> Components: ...
+
+    @property
+    def branches(self) -> Branches: ...
+
+    @property
+    def device(self) -> Device: ...
+
+    @property
+    def errands(self) -> Errands: ...
+
 
 class Tools:
     """Tools for one walk."""
 
-    def __init__(self, components: Components, branches: Branches, device: Device, of: Pass, predict: Predict) -> None:
-        self._components = components
-        self._branches = branches
-        self._device = device
+    def __init__(self, model: Loaded, of: Pass, predict: Predict) -> None:
+        self._components = model.components
+        self._branches = model.branches
+        self._device = model.device
+        self._errands = model.errands
         self._of = of
         self._predict = predict
         self._seen: Any = None
@@ -100,6 +121,21 @@ class Tools:
             raise BadInput(f"IP-Adapters cannot be used with {self.architecture.name} models on this server.")
         return make(adapter, encoder, pictures, self._components.denoiser, self._device)
 
+    def face_words(
+        self,
+        adapter: ModelFile,
+        encoder: ModelFile | None,
+        faces: ModelFile,
+        identity: ModelFile,
+        pictures: Sequence[Picture],
+        shortcut: float | None,
+    ) -> tuple[Any, Any]:
+        if self._components.adapter.image_words is None:
+            raise BadInput(f"IP-Adapters cannot be used with {self.architecture.name} models on this server.")
+        nets = self.network("faces", faces), self.network("identity", identity)
+        unet = self._components.denoiser
+        return _FACE_WORDS.words(adapter, encoder, nets, pictures, shortcut, unet, self._device)
+
     def image_summary(self, encoder: ModelFile, pictures: Sequence[Picture]) -> torch.Tensor:
         return summary(encoder, pictures, self._device)
 
@@ -109,6 +145,12 @@ class Tools:
             raise BadInput(f"Style models cannot be used with {self.architecture.name} models. They are for Flux.1.")
         width: Any = self._components.denoiser.config.joint_attention_dim  # type: ignore[union-attr]
         return make(style, encoder, pictures, int(width), self._device)
+
+    def network(self, kind: str, file: ModelFile) -> Any:
+        return self._errands.network(kind, file)
+
+    def remembered(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        return self._errands.remembered(key, make)
 
     def has_variant(self, variant: str) -> bool:
         return variant in self._components.adapter.variants

@@ -85,7 +85,20 @@ def tensors_of(loaded: Any) -> dict[str, torch.Tensor]:
     words = loaded.get("string_to_param")  # a textual inversion
     if isinstance(words, Mapping) and len(words) == 1:
         return {"emb_params": next(iter(words.values())).detach()}
-    return {str(name): each.detach() for name, each in loaded.items() if isinstance(each, torch.Tensor)}
+    found = {str(name): each.detach() for name, each in loaded.items() if isinstance(each, torch.Tensor)}
+    return found or _of_parts(loaded)
+
+
+def _of_parts(loaded: Mapping[Any, Any]) -> dict[str, torch.Tensor]:
+    """The tensors of a checkpoint in parts (an IP-Adapter's `image_proj` and `ip_adapter`), by names with the part's
+    before them."""
+    return {
+        f"{part}.{name}": each.detach()
+        for part, tensors in loaded.items()
+        if isinstance(tensors, Mapping)
+        for name, each in tensors.items()
+        if isinstance(each, torch.Tensor)
+    }
 
 
 def write(tensors: Mapping[str, torch.Tensor], target: BinaryIO, *, half: bool) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 from swarm.base.errors import BackendError, BadInput, UserError
 from swarm.engine.batcher import Batcher, Work
+from swarm.engine.compiling import Regions
 from swarm.engine.device import is_out_of_memory, is_poisoned
 from swarm.engine.live import LiveJob
 from swarm.engine.mailbox import Mailbox
@@ -65,9 +66,9 @@ class Worker:
         False if there was nothing to do.
         """
         self._mailbox.beats += 1
-        self._mailbox.blocks = self._models.blocks()
+        self._mailbox.blocks = self._blocks()
         idle = not self._batcher.is_busy and not self._whole_jobs
-        self._take(wait=wait and idle and self._models.to_compile() is None)
+        self._take(wait=wait and idle and self._to_compile() is None)
         if self._switches and self._is_overdue():
             return self._compiled()
         if self._whole_jobs and self._whole_leads():
@@ -172,11 +173,14 @@ class Worker:
 
     def _compiled(self) -> bool:
         """Compile a block that pictures were made with. False where there is none."""
-        regions = self._models.to_compile()
+        regions = self._to_compile()
         if regions is None:
             return False
         try:
-            self._models.compile_one()
+            if regions is self._whole.regions:
+                regions.compile_one()
+            else:
+                self._models.compile_one()
         except Exception as error:
             if is_poisoned(error):
                 logger.exception("The device is lost; the engine ends.")
@@ -185,9 +189,19 @@ class Worker:
         self._compiled_at = self._clock()
         return True
 
+    def _to_compile(self) -> Regions | None:
+        """The blocks of a loaded model that are yet to be compiled, if any."""
+        whole = self._whole.regions
+        return self._models.to_compile() or (whole if whole.waiting else None)
+
+    def _blocks(self) -> tuple[int, int]:
+        """How many blocks are compiled, and how many are to be."""
+        ready, waiting = self._models.blocks()
+        return ready + self._whole.regions.ready, waiting + self._whole.regions.waiting
+
     def _is_overdue(self) -> bool:
         """Whether the engine has been busy for so long that a block is compiled all the same."""
-        if self._models.to_compile() is None:
+        if self._to_compile() is None:
             self._compiled_at = self._clock()
         return self._clock() - self._compiled_at > OVERDUE
 

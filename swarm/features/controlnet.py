@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from swarm.access.permissions import PARAM_CONTROLNET
 from swarm.base.errors import BadInput
-from swarm.features.controlnet_images import CANNY, DEPTH, DEPTH_FOLDERS, SCRIBBLE, depth, shown
 from swarm.features.controlnet_slots import (
     AUTO,
     CONTROLNET_STRENGTH,
@@ -14,28 +14,22 @@ from swarm.features.controlnet_slots import (
     CONTROLNET_TWO_STRENGTH,
     NONE,
     ONE,
+    PREPROCESSORS,
     THREE,
     TWO,
     Slot,
 )  # fmt: skip
 from swarm.features.init_image import INIT_IMAGE
+from swarm.features.preprocessors.preprocessor import Preprocessor
 from swarm.jobs.job import ModelFile
 from swarm.jobs.needs import Files, Found, need
 from swarm.jobs.stage import Control, Stage, StageContext, stage
-from swarm.media.image import Picture, Pixels
+from swarm.media.image import Drawn, Picture, Pixels
 from swarm.params.input import GenerationInput
 from swarm.params.kinds import Boolean
 
-_POSE = "pose"
-_GUESSES = (
-    ("canny", CANNY),
-    ("depth", DEPTH),
-    ("midas", DEPTH),
-    ("sketch", SCRIBBLE),
-    ("scribble", SCRIBBLE),
-    (_POSE, _POSE),
-)
-"""Words in a model's name that tell what it wants to be shown."""
+_BY_ORDER = sorted(PREPROCESSORS.values(), key=lambda each: each.order)
+_MULTIPLE = 8
 NO_IMAGE = "Must specify either a ControlNet Image, or Init image. Or turn off ControlNet if not wanted."
 NO_MODEL = "Cannot use ControlNet without a model selected."
 NO_PREPROCESSOR = "Cannot preview a ControlNet preprocessor without any preprocessor enabled."
@@ -58,7 +52,7 @@ def preprocessor_of(input: GenerationInput, slot: Slot) -> str:
     if said is not None:
         return said
     name = input.get(slot.model).lower()
-    return next((guess for word, guess in _GUESSES if word in name), NONE)
+    return next((each.id for each in _BY_ORDER if any(word in name for word in each.words)), NONE)
 
 
 def guide_of(input: GenerationInput, slot: Slot) -> Picture:
@@ -71,23 +65,24 @@ def guide_of(input: GenerationInput, slot: Slot) -> Picture:
     return found
 
 
-def _annotator(which: str) -> str:
-    return f"annotator:{which}"
+def _known(preprocessor: str) -> Preprocessor:
+    found = PREPROCESSORS.get(preprocessor)
+    if found is None:
+        raise BadInput(f"There is no ControlNet preprocessor '{preprocessor}'.")
+    return found
+
+
+def annotator(kind: str) -> str:
+    """Where the job carries the file of a preprocessor's network (`Job.files`)."""
+    return f"annotator:{kind}"
 
 
 def _needed(input: GenerationInput, slot: Slot, files: Files) -> dict[str, ModelFile]:
     """The files that a slot's preprocessor works with. Raises BadInput."""
     guide_of(input, slot)
-    if preprocessor_of(input, slot) != DEPTH:
-        return {}
-    for place in DEPTH_FOLDERS:
-        found = files.beside(place)
-        if found is not None:
-            return {_annotator(DEPTH): found}
-    raise BadInput(
-        "Finding out depth needs a depth model: put the folder of Depth-Anything-V2-Small-hf (transformers format) "
-        f"into the models folder as '{DEPTH_FOLDERS[0]}', or give a depth picture and set the preprocessor to None."
-    )
+    preprocessor = preprocessor_of(input, slot)
+    found = {} if preprocessor == NONE else _known(preprocessor).files(files)
+    return {annotator(kind): file for kind, file in found.items()}
 
 
 @need(when=CONTROLNET_STRENGTH)
@@ -174,14 +169,28 @@ def _hint(context: StageContext, slot: Slot) -> Any:
     preprocessor = preprocessor_of(context.input, slot)
     if preprocessor == NONE:
         return image
-    if preprocessor == _POSE:
-        raise BadInput(
-            "This server cannot find poses in pictures. Give a picture of the pose itself and set ControlNet "
-            "Preprocessor to None."
-        )
-    if preprocessor != DEPTH:
-        return shown(image, preprocessor)
-    folder = context.files.get(_annotator(DEPTH))
-    if folder is None:
-        raise BadInput(f"Finding out depth needs a depth model in the models folder at '{DEPTH_FOLDERS[0]}'.")
-    return depth(image, folder.path)
+
+    known = _known(preprocessor)
+    files = {kind: file for kind in known.nets if (file := context.files.get(annotator(kind))) is not None}
+
+    def net(kind: str) -> Any:
+        if kind not in files:
+            raise BadInput(f"The ControlNet preprocessor '{preprocessor}' lacks a file. Start the request anew.")
+        return context.tools.network(kind, files[kind])
+
+    def draw() -> Any:
+        return _in_multiples(known.draw(image, net))
+
+    if not known.nets or isinstance(picture, Drawn):
+        return draw()
+    stamps = tuple((file.path, file.stamp) for file in files.values())
+    seen = hashlib.sha256(picture.data).digest(), context.width, context.height
+    return context.tools.remembered((preprocessor, *stamps, *seen), draw)
+
+
+def _in_multiples(drawn: Any) -> Any:
+    """A picture (1, 1 or 3, H, W) in three channels, its sides cut down to multiples of 8."""
+    from torch.nn.functional import interpolate
+
+    size = tuple(max(_MULTIPLE, side // _MULTIPLE * _MULTIPLE) for side in drawn.shape[-2:])
+    return (drawn if drawn.shape[-2:] == size else interpolate(drawn, size, mode="bilinear")).expand(1, 3, -1, -1)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import swarm.features.preprocessors
 from swarm.access.permissions import PARAM_CONTROLNET
-from swarm.features.controlnet_images import PREPROCESSORS
+from swarm.base.registry import collect
 from swarm.features.groups import CONTROLNET_GROUP, CONTROLNET_THREE_GROUP, CONTROLNET_TWO_GROUP
+from swarm.features.preprocessors.preprocessor import Preprocessor
 from swarm.params.kinds import Decimal, Dropdown, Model, fixed
 from swarm.params.media_kinds import Media
 from swarm.params.param import ParamGroup
@@ -15,6 +17,7 @@ from swarm.params.param import ParamGroup
 NONE, AUTO = "None", "auto"
 OPENPOSE, DEPTHS = "openpose", "depth"
 STROKES, LINES = "hed/pidi/scribble/ted", "canny/lineart/anime_lineart/mlsd"
+PREPROCESSORS = collect(swarm.features.preprocessors, Preprocessor)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +65,7 @@ def _preprocessor(name: str, common: dict[str, Any]) -> Dropdown:
         description="How the guiding picture is prepared. Switched off, it is guessed from the model's name; None "
         "shows the picture as it is.",
         default=NONE,
-        values=fixed(NONE, *PREPROCESSORS),
+        values=fixed(NONE, *sorted(PREPROCESSORS)),
         toggleable=True,
         priority=3.0,
         **common,

@@ -58,7 +58,7 @@ INIT_IMAGE_NOISE = Decimal(
 )
 
 NOISE_SEED_OFFSET = 327
-"""The init image's noise comes from the picture's seed plus this (swarm-t2i 9.2)."""
+"""The init image's noise comes from this plus the seed, for all pictures of a job the first one's (swarm-t2i 9.2)."""
 
 
 @stage(Stage.START, order=20, when=INIT_IMAGE)
@@ -78,7 +78,7 @@ def start_from_image(context: StageContext) -> None:
         context.result = context.tools.pixels(picture, width=context.width, height=context.height)
         return
     image = context.tools.image(picture, width=context.width, height=context.height)
-    image = noised(image, context.input.get(INIT_IMAGE_NOISE), context.seed + NOISE_SEED_OFFSET, mask)
+    image = noised(image, context.input.get(INIT_IMAGE_NOISE), context.of.first_seed + NOISE_SEED_OFFSET, mask)
     empty, context.latent = context.latent, context.tools.encode_tensor(image)
     _reset(context, empty, mask)
     context.first_step = min(skipped, len(context.sigmas))

@@ -120,7 +120,7 @@ def keep_the_rest(context: StageContext) -> None:
     mask = _mask_at(context)
     if mask is None:
         return
-    kept, noise = context.memory["kept"].to(context.x), _noise(context).to(context.x)
+    kept, noise = _there(context, "kept", context.memory["kept"]), _there(context, "noise", _noise(context))
     sigma = context.sigma
     noised = kept * (1.0 - sigma) + noise * sigma if context.is_flow else kept + noise * sigma
     context.x = context.x * mask + noised * (1.0 - mask)
@@ -133,8 +133,9 @@ def _noise(context: StageContext) -> Any:
     if "other_noise" not in context.memory:
         import torch
 
-        generator = torch.Generator("cpu").manual_seed((context.seed + 1) % 2**63)
-        context.memory["other_noise"] = torch.randn(context.noise.shape, generator=generator)
+        generator, batch = torch.Generator("cpu").manual_seed((context.of.first_seed + 1) % 2**63), context.batch
+        drawn = torch.randn((batch.size, *context.noise.shape[1:]), generator=generator)
+        context.memory["other_noise"] = drawn[batch.index : batch.index + 1]
     return context.memory["other_noise"]
 
 
@@ -143,7 +144,15 @@ def predict_the_rest(context: StageContext) -> None:
     """Outside the mask the clean latent is known."""
     mask = _mask_at(context)
     if mask is not None:
-        context.denoised = context.denoised * mask + context.memory["kept"].to(context.x) * (1.0 - mask)
+        context.denoised = context.denoised * mask + _there(context, "kept", context.memory["kept"]) * (1.0 - mask)
+
+
+def _there(context: StageContext, name: str, tensor: Any) -> Any:
+    """A tensor where and as the latent is; taken there once, for a GPU would be waited for at each step."""
+    known = context.memory.get(f"{name} there")
+    if known is None or known[0] is not tensor:
+        known = context.memory[f"{name} there"] = tensor, tensor.to(context.x)
+    return known[1]
 
 
 def _mask_at(context: StageContext) -> Any:
@@ -151,7 +160,7 @@ def _mask_at(context: StageContext) -> Any:
     mask = context.memory.get("latent_mask")
     if mask is None:
         return None
-    mask = mask.to(context.x)
+    mask = _there(context, "latent_mask", mask)
     if context.input.get(MASK_BEHAVIOR) != "Differential":
         return mask
     moment = context.tools.timestep
@@ -192,7 +201,7 @@ def work_on_the_area(base: Pass) -> Pass:
     input = base.input
     if input.given(MASK_SHRINK_GROW) is None or not _asks_for_a_part(input):
         return base
-    image, mask = _whole(input, base.seed)
+    image, mask = _whole(input, base.first_seed)
     box, marked = _area(input, mask)
     file, whole = base.model, (input.get(WIDTH), input.get(HEIGHT))
     width, height = working_size(box, *(target_resolution(input) or (file.width or whole[0], file.height or whole[1])))
@@ -234,7 +243,7 @@ def _put_back(making: Making) -> Asking:
     is_part = input.given(MASK_SHRINK_GROW) is not None
     if not _asks_for_a_part(input) or not (is_part or input.get(RECOMPOSITE_MASK)):
         return
-    original, mask = _whole(input, making.job.seeds[making.index])
+    original, mask = _whole(input, making.job.seeds[0])
     box = Box(0, 0, original.shape[-1], original.shape[-2])
     made = (yield from making.as_image())[:, :3]
     if is_part:

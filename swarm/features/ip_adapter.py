@@ -7,9 +7,11 @@ from typing import Any
 
 from swarm.base.errors import BadInput
 from swarm.features.clip_vision import image_encoder
+from swarm.features.face_files import LORA_FILE, LORA_WEIGHT, face_files, face_networks
 from swarm.features.groups import IMAGE_PROMPTING_GROUP
 from swarm.features.prompt_images import PROMPT_IMAGES
-from swarm.jobs.job import ModelFile
+from swarm.jobs.acts import Asking, Making, act
+from swarm.jobs.job import LoraUse, ModelFile
 from swarm.jobs.needs import Files, Found, need
 from swarm.jobs.stage import Conditioning, Stage, StageContext, stage
 from swarm.params.input import GenerationInput
@@ -18,6 +20,8 @@ from swarm.params.kinds import Decimal, Dropdown, fixed
 NONE = "None"
 LIGHT, STANDARD, VIT_G = "LIGHT - SD1.5 only (low strength)", "STANDARD (medium strength)", "VIT-G (medium strength)"
 PLUS, FACE, FULL = "PLUS (high strength)", "PLUS FACE (portraits)", "FULL FACE - SD1.5 only (portraits stronger)"
+FACE_ID, FACE_ID_PLUS, FACE_ID_PLUS_2 = "FACEID", "FACEID PLUS - SD1.5 only", "FACEID PLUS V2"
+FACE_ID_PORTRAIT = "FACEID PORTRAIT (style transfer)"
 _PARAMS: dict[str, Any] = {"group": IMAGE_PROMPTING_GROUP, "flags": ("ipadapter",)}
 _SLIDER: dict[str, Any] = {"step": 0.05, "view_type": "slider", "depends_on": "useipadapter", **_PARAMS}
 
@@ -25,7 +29,9 @@ USE_IP_ADAPTER = Dropdown(
     name="Use IP-Adapter",
     description="The IP-Adapter through which the prompt's pictures are seen.",
     default=NONE,
-    values=fixed(NONE, LIGHT, STANDARD, VIT_G, PLUS, FACE, FULL),
+    values=fixed(
+        NONE, LIGHT, STANDARD, VIT_G, PLUS, FACE, FULL, FACE_ID, FACE_ID_PLUS, FACE_ID_PLUS_2, FACE_ID_PORTRAIT
+    ),
     ignore_if=NONE,
     priority=15.0,
     **_PARAMS,
@@ -81,6 +87,7 @@ IP_ADAPTER_WEIGHT_TYPE = Dropdown(
 
 ADAPTER_FILE, ENCODER_FILE = "ip_adapter", "ip_adapter_eyes"
 """In `Job.files`."""
+FACE_PRESETS = (FACE_ID, FACE_ID_PLUS, FACE_ID_PLUS_2, FACE_ID_PORTRAIT)
 BAD_RANGE = "IP-Adapter Start must be less than IP-Adapter End."
 FOLDER = "ipadapter"
 _IN_EXTRA = "image_words"
@@ -88,7 +95,7 @@ _XL_PLACES, _XL_STYLE = 11, 6
 _EYES_H = ("CLIP-ViT-H-14-laion2B-s32B-b79K", "clip_vision_h", "image_encoder_sd15")
 _EYES_G = ("CLIP-ViT-bigG-14-laion2B-39B-b160k", "clip_vision_g", "image_encoder_sdxl")
 _SD1, _XL = "stable-diffusion-v1", "stable-diffusion-xl-v1"
-_FILES = {
+_FILES: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {
     (_SD1, LIGHT): ("ip-adapter_sd15_light", _EYES_H),
     (_SD1, STANDARD): ("ip-adapter_sd15", _EYES_H),
     (_SD1, VIT_G): ("ip-adapter_sd15_vit-G", _EYES_G),
@@ -99,8 +106,15 @@ _FILES = {
     (_XL, VIT_G): ("ip-adapter_sdxl", _EYES_G),
     (_XL, PLUS): ("ip-adapter-plus_sdxl_vit-h", _EYES_H),
     (_XL, FACE): ("ip-adapter-plus-face_sdxl_vit-h", _EYES_H),
+    (_SD1, FACE_ID): ("ip-adapter-faceid_sd15", ()),
+    (_SD1, FACE_ID_PLUS): ("ip-adapter-faceid-plus_sd15", _EYES_H),
+    (_SD1, FACE_ID_PLUS_2): ("ip-adapter-faceid-plusv2_sd15", _EYES_H),
+    (_SD1, FACE_ID_PORTRAIT): ("ip-adapter-faceid-portrait-v11_sd15", ()),
+    (_XL, FACE_ID): ("ip-adapter-faceid_sdxl", ()),
+    (_XL, FACE_ID_PLUS_2): ("ip-adapter-faceid-plusv2_sdxl", _EYES_H),
+    (_XL, FACE_ID_PORTRAIT): ("ip-adapter-faceid-portrait_sdxl", ()),
 }
-"""Files of h94/IP-Adapter and their image encoders, by family and preset."""
+"""Files of h94/IP-Adapter and h94/IP-Adapter-FaceID and their image encoders, by family and preset."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -144,16 +158,36 @@ def ip_adapter_files(input: GenerationInput, model: ModelFile | None, files: Fil
     adapter = files.beside(f"{FOLDER}/{name}.safetensors")
     if adapter is None:
         raise BadInput(
-            f"The IP-Adapter '{preset}' needs the file '{name}.safetensors' (of h94/IP-Adapter) in the models folder "
-            f"'{FOLDER}'."
+            f"The IP-Adapter '{preset}' needs the file '{name}.safetensors' (of {_source(preset)}) in the models "
+            f"folder '{FOLDER}'."
         )
+    found = {ADAPTER_FILE: adapter, **face_files(preset, name, files)}
+    if not encoders:
+        return Found(parts={}, files=found)
     eyes = image_encoder(input, files, encoders)
     if eyes is None:
         raise BadInput(
             f"The IP-Adapter '{preset}' needs the image encoder '{encoders[0]}.safetensors' in the models folder "
             "'clip_vision'."
         )
-    return Found(parts={}, files={ADAPTER_FILE: adapter, ENCODER_FILE: eyes})
+    return Found(parts={}, files={**found, ENCODER_FILE: eyes})
+
+
+def _source(preset: str) -> str:
+    if preset not in FACE_PRESETS:
+        return "h94/IP-Adapter"
+    return "h94/IP-Adapter-FaceID, whose .bin the route Pickle2SafeTensor converts there, for the type 'ipadapter'"
+
+
+@act(order=8, when=USE_IP_ADAPTER, opens=True)
+def wear_the_faces_lora(making: Making) -> Asking:
+    """Adapters for faces were trained with a LoRA, which acts in the walk they act in."""
+    base = making.base
+    file = base.files.get(LORA_FILE)
+    if file is not None and base.input.get(IP_ADAPTER_WEIGHT) != 0:
+        use = LoraUse(file=file, weight=LORA_WEIGHT, text_weight=0.0)
+        making.base = replace(base, loras=(*base.loras, use))
+    yield from ()
 
 
 @stage(Stage.ENCODE, order=60, when=USE_IP_ADAPTER)
@@ -165,9 +199,15 @@ def hear_prompt_images(context: StageContext) -> None:
     if start >= end:
         raise BadInput(BAD_RANGE)
     file, eyes = context.files.get(ADAPTER_FILE), context.files.get(ENCODER_FILE)
-    if not pictures or weight == 0 or file is None or eyes is None or context.of.name != "base":
+    if not pictures or weight == 0 or file is None or context.of.name != "base":
         return
-    some, none = context.tools.image_words(file, eyes, pictures)
+    if input.get(USE_IP_ADAPTER) in FACE_PRESETS:
+        shortcut = 2 * weight if input.get(USE_IP_ADAPTER) == FACE_ID_PLUS_2 else None
+        some, none = context.tools.face_words(file, eyes, *face_networks(context.files), pictures, shortcut)
+    elif eyes is not None:
+        some, none = context.tools.image_words(file, eyes, pictures)
+    else:
+        return
     kind = input.get(IP_ADAPTER_WEIGHT_TYPE)
     loud = ImageWords(file=file, tokens=some, weight=weight, kind=kind)
     silent = ImageWords(file=file, tokens=none, weight=weight, kind=kind)

@@ -101,6 +101,7 @@ def object_pass(making: Making, region: Region, number: int) -> Pass:
         loras=tuple(use for use in job.loras if use.section in (Section.EVERYWHERE, Section.GLOBAL, region.cid)),
         parts=parts,
         files=job.files,
+        batch=base.batch,
         name="object",
     )
 

@@ -46,8 +46,10 @@ def looked_at_in(told: Conditioning) -> LookedAt | None:
 
 @stage(Stage.START, order=5, when=USE_REFERENCE_ONLY)
 def draw_noise_behind_the_references(context: StageContext) -> None:
-    """The picture's noise is that of the seed which comes after the references' own, one for each."""
+    """The references count as pictures before the first of the job: the picture's noise is that of the seed which comes
+    after theirs, and so is its part of the noise of steps."""
     references = _references(context)
+    context.batch = context.batch.behind(len(references))
     if references and context.input.get(VARIATION_SEED_STRENGTH) == 0:
         context.noise = _noise(context.seed + len(references), context.noise.shape)
 
@@ -78,7 +80,7 @@ def _references(context: StageContext) -> tuple[Picture, ...]:
 def _looked_at(context: StageContext, picture: Picture) -> LookedAt:
     image = context.tools.image(picture, width=context.width, height=context.height)
     latents = context.tools.encode_tensor(image)
-    return LookedAt(latents=latents, noise=_noise(context.seed, latents.shape))
+    return LookedAt(latents=latents, noise=_noise(context.of.first_seed, latents.shape).to(latents))
 
 
 def _noise(seed: int, shape: Any) -> Any:

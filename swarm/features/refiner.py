@@ -335,6 +335,7 @@ def refining_pass(making: Making) -> Pass:
         # A base walk of no steps at all has left no noise to go on from.
         adds_noise=method_of(input) != "StepSwapNoisy" or begins_at(input.get(STEPS), share) == 0,
         told=told_as(model, input),
+        batch=base.batch,
         name="refiner",
     )
 

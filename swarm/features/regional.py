@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from swarm.features.core import PROMPT
+from swarm.features.gligen import replaces_regions
 from swarm.features.groups import REGIONAL_PROMPTING_GROUP
 from swarm.jobs.job import LoraUse
 from swarm.jobs.stage import Conditioning, Stage, StageContext, stage
@@ -37,6 +38,8 @@ GRID = 256
 @stage(Stage.ENCODE, order=5, when=PROMPT)
 def hear_regions(context: StageContext) -> None:
     """Both prompts as several conditionings, where they have regions."""
+    if replaces_regions(context):
+        return
     positive, negative = (split_sections(text) for text in context.texts)
     if positive.regions:
         context.positive = _mixed(context, context.positive[0], positive)

@@ -90,7 +90,7 @@ def _noise(context: StageContext, count: int) -> Any:
     import torch
 
     summary = context.memory[ENCODER_FILE]
-    generator = torch.Generator("cpu").manual_seed(context.seed + _SEED_OFFSET)
+    generator = torch.Generator("cpu").manual_seed(context.of.first_seed + _SEED_OFFSET)
     drawn = torch.randn(summary.shape, generator=generator).to(summary)
     return drawn * (count * sqrt(1.0 - _KEPT))
 

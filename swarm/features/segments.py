@@ -166,6 +166,7 @@ def segment_pass(making: Making, segment: Segment, number: int) -> Pass:
         parts=parts,
         files=job.files,
         variation_seed=before.variation_seed,
+        batch=before.batch,
         name="segment",
     )
 

@@ -28,11 +28,24 @@ _HUNYUAN: _Beside = {
     "llama": ("Clip", ("llava_llama3_fp8_scaled", "llava_llama3_fp16"), "llava_llama3"),
     "clip_l": ("Clip", ("clip_l", "clip_l_fp16"), "clip_l"),
     "vae": ("VAE", ("hunyuan_video_vae_bf16", "hunyuan_video_vae_fp32"), "hunyuan_video_vae"),
+    "clip_vision": ("ClipVision", ("llava_llama3_vision",), "llava_llama3_vision"),
+}
+_HUNYUAN_15: _Beside = {
+    "qwen2.5vl": ("Clip", ("qwen_2.5_vl_7b_fp8_scaled", "qwen_2.5_vl_7b"), "qwen_2.5_vl"),
+    "byt5": ("Clip", ("byt5_small_glyphxl_fp16",), "byt5"),
+    "vae": ("VAE", ("hunyuanvideo15_vae_fp16", "hunyuanvideo15_vae_bf16"), "hunyuanvideo15_vae"),
+    "clip_vision": ("ClipVision", ("sigclip_vision_patch14_384", "siglip_vision_patch14_384"), "sigclip"),
+}
+_COGVIDEOX: _Beside = {
+    "t5xxl": _LTX["t5xxl"],
+    "vae": ("VAE", ("cogvideox_vae_bf16", "cogvideox_vae"), "cogvideox"),
 }
 _BESIDE: Mapping[str, _Beside] = {
     "wan-2_2-ti2v": _WAN_SECOND,
     "wan-2_": _WAN,
     "lightricks-ltx-video": _LTX,
+    "cogvideox": _COGVIDEOX,
+    "hunyuan-video-1_5": _HUNYUAN_15,
     "hunyuan-video": _HUNYUAN,
 }
 """By how the family's id begins; the first that fits."""
@@ -69,8 +82,8 @@ def _found(model: ModelFile, files: Files) -> dict[str, ModelFile]:
 
 
 def _wants(family: str, slot: str) -> bool:
-    """Only Wan 2.1 sees its first frame through CLIP."""
-    sees = family.startswith(("wan-2_1-image2video", "wan-2_1-flf2v"))
+    """Some of Wan 2.1 and HunyuanVideo see their first frame through CLIP, HunyuanVideo 1.5 through SigLIP."""
+    sees = family.startswith(("wan-2_1-image2video", "wan-2_1-flf2v", "hunyuan-video-i2v", "hunyuan-video-1_5"))
     return sees if slot == "clip_vision" else True
 
 

@@ -91,7 +91,7 @@ class Finisher:
         if not done.real:
             extra["intermediate"] = "intermediate output"
         input = input_of(resolved, done.index)
-        finished = await to_thread(
+        describe = partial(
             self._described,
             done.result,
             input,
@@ -101,6 +101,9 @@ class Finisher:
             user=user,
             models=resolved.models,
         )
+        # Who waits for a hash must not take the threads that everybody else's requests need.
+        hashers = self._spine.catalog.hashers if self._must_hash(resolved.models) else None
+        finished = await (to_thread(describe) if hashers is None else to_thread_limited(hashers, describe))
         if done.real:
             finished = replace(finished, job=(plan.id, done.index))
         announced = partial(ImageSaved, index=index, request_id=str(plan.request_id), metadata=finished.text)
@@ -150,11 +153,19 @@ class Finisher:
         models: UsedModels,
     ) -> Finished:
         """The picture with its metadata text. Blocking: the hash of a model is read from its file the first time."""
-        listed = self._listed(models) if self._spine.settings().metadata.image_metadata_include_model_hash else []
+        listed = self._listed(models) if self._names_hashes else []
         text = metadata_text(input, self._spine.params, extra=extra, models=listed, version=self._spine.version)
         return Finished(
             result=result, text=text, input=input, extra=extra, index=index, moment=moment, user=user, models=models
         )
+
+    @property
+    def _names_hashes(self) -> bool:
+        return self._spine.settings().metadata.image_metadata_include_model_hash
+
+    def _must_hash(self, models: UsedModels) -> bool:
+        """Whether a model has to be read before its pictures can be described."""
+        return self._names_hashes and any(self._spine.catalog.must_be_hashed(entry) for _, entry in models)
 
     def _listed(self, models: UsedModels) -> list[JsonObject]:
         """The `sui_models` list of metadata."""

@@ -74,6 +74,24 @@ class Control:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Which picture of how many a walk is for, where a job makes several: what is drawn for all of them at once is
+    drawn from the first one's seed. `ahead`: how far the picture's seeds are beyond those."""
+
+    index: int = 0
+    size: int = 1
+    ahead: int = 0
+
+    def behind(self, count: int) -> Batch:
+        """The same picture, with `count` others before all of the job's."""
+        return replace(self, index=self.index + count, size=self.size + count)
+
+
+ALONE = Batch()
+"""The only picture of its job."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pass:
     """One walk down the noise levels: a request of its own, which most pictures are made of one of.
 
@@ -84,7 +102,7 @@ class Pass:
     None to walk to the end; the last step then leads straight to no noise, unless `leaves_noise`. `climbs`: the same
     noise levels upwards, from a clean latent to the noise that the model would have made it of; with `adds_noise`
     False. `told`: the (width, height) that networks are told which want to know it, where that is not the walk's own.
-    `name`: `base`, `refiner`, `segment` …
+    `batch`: the picture among those of its job. `name`: `base`, `refiner`, `segment` …
     """
 
     input: GenerationInput
@@ -102,7 +120,13 @@ class Pass:
     adds_noise: bool = True
     climbs: bool = False
     told: tuple[int, int] | None = None
+    batch: Batch = ALONE
     name: str = "base"
+
+    @property
+    def first_seed(self) -> int:
+        """The seed of this walk for the first picture of the job."""
+        return self.seed - self.batch.ahead
 
     def with_input(self, input: GenerationInput) -> Pass:
         """The same walk for another request."""
@@ -159,6 +183,19 @@ class StageTools(Protocol):
         """Pictures in the words of an IP-Adapter, and no picture in as many words: (1, n, width) each. Raises
         BadInput with a sentence when the files do not fit."""
 
+    def face_words(
+        self,
+        adapter: ModelFile,
+        encoder: ModelFile | None,
+        faces: ModelFile,
+        identity: ModelFile,
+        pictures: Sequence[Picture],
+        shortcut: float | None,
+    ) -> tuple[Any, Any]:
+        """The faces in pictures in the words of an IP-Adapter for faces, and nobody in as many words: (1, n, width)
+        each. `shortcut`: how loud what CLIP sees is beside whose face it is; None for adapters that say both in one.
+        Raises BadInput with a sentence."""
+
     def image_summary(self, encoder: ModelFile, pictures: Sequence[Picture]) -> Any:
         """What a CLIP image encoder says of pictures, added up: (1, width). Raises BadInput with a sentence."""
 
@@ -171,6 +208,13 @@ class StageTools(Protocol):
 
     def last_attention(self) -> Any:
         """What the last call of a watching variant saw of the prompt's first part: (heads, places, places)."""
+
+    def network(self, kind: str, file: ModelFile) -> Any:
+        """A network beside the model, as `jobs.acts.WorkTools.network` answers it."""
+
+    def remembered(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        """What `make` makes, made once for equal keys while it is among the latest: what pictures of one request need
+        alike. On the CPU; not to be changed."""
 
     @property
     def family(self) -> str:
@@ -191,12 +235,11 @@ class StageContext:
     skip sampling and decoding altogether. `concat`: channels beside the latent that inpainting and edit models see.
     `guidance`: the number that guidance-distilled models are told, None for the family's own. `is_flow`: x is
     sigma * noise + (1 - sigma) * clean instead of clean + sigma * noise. `texts`: both prompts at this step, with their
-    sections. `memory`: for a feature's own notes.
+    sections. `batch`: whose part of the noise of steps the walk takes. `memory`: for a feature's own notes.
     """
 
     input: GenerationInput
     of: Pass
-    index: int
     seed: int
     width: int
     height: int
@@ -212,6 +255,7 @@ class StageContext:
     sigmas: list[float] = field(default_factory=list)
     first_step: int = 0
     concat: Any = None
+    batch: Batch = ALONE
     controls: list[Control] = field(default_factory=list)
     guidance: float | None = None
     step: int = 0

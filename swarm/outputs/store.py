@@ -20,14 +20,15 @@ from swarm.media.formats import Encoded
 from swarm.media.image import guess_mime
 from swarm.outputs.files import OUTPUT_ENDINGS, SIDECAR_SUFFIXES, sidecar
 from swarm.outputs.index import HistoryIndex
+from swarm.outputs.names import FolderNames
 from swarm.outputs.naming import candidates
 from swarm.outputs.places import Places
 from swarm.outputs.usage import DiskUse, blocks
 
 logger = logging.getLogger(__name__)
 
-_REMEMBERED_FOLDERS = 16
 _REMEMBERED_COUNTERS = 1000
+_REMEMBERED_DELETED = 10_000
 _ENDINGS = ("", *(f".{ending}" for ending in OUTPUT_ENDINGS), *SIDECAR_SUFFIXES)
 
 
@@ -61,31 +62,28 @@ class Saved:
 class _Shelf:
     """What one output folder must not hand out: names being written, and names deleted since the start.
 
-    `names`: what its folders hold, each listed once and then kept up to date by what is saved. `counters`: by first
-    candidate, how far its numbers are taken.
+    `counters`: by first candidate, how far its numbers are taken. `deleted`: the last ones.
     """
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     reserved: set[str] = field(default_factory=set)
-    deleted: set[str] = field(default_factory=set)
-    names: OrderedDict[Path, set[str]] = field(default_factory=OrderedDict)
+    deleted: OrderedDict[str, None] = field(default_factory=OrderedDict)
     counters: OrderedDict[str, int] = field(default_factory=OrderedDict)
 
-    def names_in(self, folder: Path) -> set[str]:
-        """Names in use in `folder`, without their last extension, as far as this program knows."""
-        if folder not in self.names:
-            self.names[folder] = _stems(folder)
-        self.names.move_to_end(folder)
-        if len(self.names) > _REMEMBERED_FOLDERS:
-            self.names.popitem(last=False)
-        return self.names[folder]
-
     def count(self, first: str, number: int) -> None:
-        """Remember how far the numbers of a name are taken."""
+        """Remember how far the numbers of a name are taken; most names have none."""
+        if number == 0:
+            return
         self.counters[first] = number
         self.counters.move_to_end(first)
         if len(self.counters) > _REMEMBERED_COUNTERS:
             self.counters.popitem(last=False)
+
+    def bury(self, stem: str) -> None:
+        """The name was deleted and is not used again."""
+        self.deleted[stem.casefold()] = None
+        if len(self.deleted) > _REMEMBERED_DELETED:
+            self.deleted.popitem(last=False)
 
 
 class OutputStore:
@@ -114,6 +112,7 @@ class OutputStore:
         self.trouble: str | None = None
         """Why the last picture could not be saved; None when it was."""
         self._use = DiskUse(clock)
+        self._names = FolderNames()
         self._shelves: dict[Path, _Shelf] = {}
         self._lock = threading.Lock()
 
@@ -155,14 +154,15 @@ class OutputStore:
         shelf = self._shelf(root)
         find = partial(candidates, request.template, request.tokens, max_part=request.max_part)
         first = next(find(allow_unsafe=request.allow_unsafe)).casefold()
-        folders: dict[str, Path] = {}
+        folders: dict[str, tuple[Path, set[str]]] = {}
         with shelf.lock:
             after = shelf.counters.get(first, 0)
             for number, stem in enumerate(find(allow_unsafe=request.allow_unsafe, after=after), after + (after > 0)):
                 above, _, name = stem.rpartition("/")
-                folder = folders[above] if above in folders else under(root, stem).parent
-                folders[above] = folder
-                names, key = shelf.names_in(folder), stem.casefold()
+                if above not in folders:
+                    folder = under(root, stem).parent
+                    folders[above] = folder, self._names.of(folder)
+                (folder, names), key = folders[above], stem.casefold()
                 if name.casefold() in names or key in shelf.reserved or key in shelf.deleted:
                     continue
                 names.add(name.casefold())
@@ -181,7 +181,7 @@ class OutputStore:
         """Nothing came to be under this name; it is free again."""
         shelf, path = self._shelf(root), under(root, stem)
         with shelf.lock:
-            shelf.names_in(path.parent).discard(path.name.casefold())
+            self._names.of(path.parent).discard(path.name.casefold())
 
     def _write(self, root: Path, stem: str, request: SaveRequest) -> Saved:
         relative = f"{stem}.{request.encoded.extension}"
@@ -246,7 +246,7 @@ class OutputStore:
         root = Path(under(self.user_root(user_id), ""))
         shelf = self._shelf(self.user_root(user_id))
         with shelf.lock:
-            shelf.deleted.add(path.relative_to(root).with_suffix("").as_posix().casefold())
+            shelf.bury(path.relative_to(root).with_suffix("").as_posix())
             for each in (path, *(sidecar(path, suffix) for suffix in SIDECAR_SUFFIXES)):
                 if each.is_file():
                     self._use.add(self.user_root(user_id), -blocks(each.stat().st_size))
@@ -278,11 +278,3 @@ def _needs_sidecar(request: SaveRequest) -> bool:
 def _is_there(folder: Path, name: str) -> bool:
     """Whether somebody else has put a file of this name there since the folder was listed."""
     return any(os.path.lexists(folder / f"{name}{ending}") for ending in _ENDINGS)
-
-
-def _stems(folder: Path) -> set[str]:
-    """Names in use, without their last extension: `a.jpg` is taken when `a.png` is there. Case does not tell apart."""
-    try:
-        return {entry.stem.casefold() for entry in folder.iterdir()}
-    except FileNotFoundError:
-        return set()

@@ -70,6 +70,34 @@ def test_old_records_are_purged_and_live_ones_kept(tmp_path: Path, users: UserSt
     database.close()
 
 
+def test_sessions_that_do_not_call_rest_on_disk(tmp_path: Path, users: UserStore, clock: Clock) -> None:
+    database = Database(tmp_path / "users.db", durable=False)
+    store = SessionStore(database, users, clock, most_live=20)
+    first, watched = store.create("local", "1.2.3.4"), store.create("local", "")
+    with watched.watched(lambda: None):
+        made = []
+        for _ in range(100):
+            clock.now += 1
+            made.append(store.create("local", "").id)
+            assert len(store.of_user("local")) <= 20
+        assert store.live(watched.id) is watched
+        assert store.live(made[-1]) is not None and store.live(made[0]) is None and store.live(first.id) is None
+        assert store.has_origin("1.2.3.4")
+        back = store.find(first.id)
+        assert back is not None and back.origin == "1.2.3.4" and len(store.of_user("local")) <= 20
+        assert all(store.find(each) is not None for each in made)
+        store.end_user("local")
+        assert not any(store.find(each) for each in [first.id, watched.id, *made])
+        assert watched.has_ended
+    database.close()
+
+
+def test_sessions_that_are_nowhere_else_stay(users: UserStore, clock: Clock) -> None:
+    store = SessionStore(None, users, clock, most_live=5)
+    made = [store.create("local", "").id for _ in range(20)]
+    assert all(store.find(each) is not None for each in made)
+
+
 def test_sessions_of_a_user_and_removal(tmp_path: Path, users: UserStore, clock: Clock) -> None:
     database = Database(tmp_path / "users.db", durable=False)
     store = SessionStore(database, users, clock)

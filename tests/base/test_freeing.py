@@ -1,9 +1,10 @@
-"""Memory that large uploads have used does not stay with the process."""
+"""Memory that large uploads have used does not stay with the process, and its threads share one heap."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -22,9 +23,32 @@ print((before - psutil.Process().memory_info().rss) >> 20)
 """
 
 
-def given_back(how: str) -> int:
-    """MiB of 40 that a fresh process gives back."""
-    ended = subprocess.run([sys.executable, "-c", KEPT, how], capture_output=True, text=True, timeout=60)
+HEAPS = """
+import ctypes, sys
+from pathlib import Path
+from threading import Barrier, Thread
+from swarm.base.freeing import share_one_heap
+if sys.argv[1] == "set" and not share_one_heap():
+    sys.exit(77)
+together = Barrier(8)
+def work():
+    together.wait()
+    block = bytearray(50_000)
+    together.wait()
+for thread in [Thread(target=work) for _ in range(8)]:
+    thread.start()
+c = ctypes.CDLL(None)
+c.fopen.restype = ctypes.c_void_p
+file = ctypes.c_void_p(c.fopen(sys.argv[2].encode(), b"w"))
+c.malloc_info(0, file)
+c.fclose(file)
+print(Path(sys.argv[2]).read_text().count("<heap nr="))
+"""
+
+
+def said(program: str, *arguments: str) -> int:
+    """The number that a fresh process prints."""
+    ended = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60)
     if ended.returncode == 77:
         pytest.skip("This C library has no such setting.")
     assert ended.returncode == 0, ended.stderr
@@ -32,5 +56,11 @@ def given_back(how: str) -> int:
 
 
 def test_large_blocks_go_back_one_by_one() -> None:
-    assert given_back("set") >= 36
-    assert given_back("leave") < 20
+    """MiB of 40 that are given back."""
+    assert said(KEPT, "set") >= 36
+    assert said(KEPT, "leave") < 20
+
+
+def test_threads_share_one_heap(tmp_path: Path) -> None:
+    assert said(HEAPS, "set", str(tmp_path / "heaps")) == 1
+    assert said(HEAPS, "leave", str(tmp_path / "heaps")) > 1

@@ -134,20 +134,22 @@ def files(tiny: Mapping[str, Tiny], tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def new_bench(
-    limit: int = 16,
+    limit: int | None = 16,
     *,
     device: Device | None = None,
     clock: Callable[[], float] = time.monotonic,
     residency: str = "auto",
     families_: Families | None = None,
 ) -> Bench:
-    """An engine whose calls take up to `limit` rows."""
+    """An engine whose calls take up to `limit` rows; None: as many as it learns to be worth it."""
     be_quiet()
     mailbox, device = Mailbox(), device or choose_device(0, "auto")
     known = methods()
     models = Models(device, families_ or families(residency), clock, known.patches)
-    whole = WholePipelines(device, mailbox.cancelled, make_room=lambda: models.drop_others(None))
-    batcher = Batcher(models, known, clock, make_limit=lambda: RowLimit(fixed=limit), film=whole.film)
+    whole = WholePipelines(device, known, mailbox.cancelled, make_room=lambda: models.drop_others(None))
+    batcher = Batcher(
+        models, known, clock, make_limit=lambda: RowLimit() if limit is None else RowLimit(fixed=limit), film=whole.film
+    )
     worker = Worker(mailbox, models, batcher, whole, clock)
     return Bench(worker=worker, batcher=batcher, models=models, mailbox=mailbox, whole=whole)
 

@@ -1,7 +1,8 @@
 """Models on a device that is not there: what the engine takes for CUDA, while nothing here has a GPU.
 
 The device is torch's `meta`: it holds no numbers, but tells shapes and formats, refuses to work on tensors of another
-device as a GPU does, and cannot give a number back. So whatever passes here would not wait for a GPU in a step either.
+device as a GPU does, and cannot give a number back; what is sent to it is watched (waits.py). So whatever passes here
+would not wait for a GPU in a step either.
 """
 
 from __future__ import annotations
@@ -15,18 +16,22 @@ import torch
 from swarm.engine.branches import Branches
 from swarm.engine.components import Components, Denoiser, Row, TextOptions
 from swarm.engine.device import Device
+from swarm.engine.errands import Errands
 from swarm.engine.loader import Families
 from swarm.engine.runner import Methods, Model, Sampling
 from swarm.engine.start import families
 from swarm.jobs.job import ModelFile
 from swarm.jobs.stage import Conditioning, Pass
 from swarm.params.input import GenerationInput
+from tests.engine.waits import Waits
 
 ELSEWHERE = torch.device("meta")
 SIDE = 128
 PLAIN = {"prompt": "a (red:1.2) fox", "negativeprompt": "a blue one", "steps": 2, "cfgscale": 5.0}
 READ_BACK = ("chroma", "qwen-image", "z-image", "flux-2", "auraflow", "pixart", "sana")
 """Adapters whose language models ask once for each prompt whether its mask hides anything."""
+KNOWN = ("tensor: transformer_qwenimage.py",)
+"""The library sends Qwen-Image-Edit-Plus 2511 at each step which tokens are a reference's."""
 
 
 class FarDevice(Device):
@@ -38,6 +43,12 @@ class FarDevice(Device):
 
     def free_memory(self) -> int:
         return self.memory
+
+    def sent(self, tensor: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
+        """From pinned memory, of which this device has none: what is there is all that differs."""
+        if not tensor.is_cpu:
+            return super().sent(tensor, dtype)
+        return torch.empty(tensor.shape, dtype=dtype or tensor.dtype, device=self.place)
 
     def give_back(self) -> None:
         return
@@ -90,7 +101,12 @@ def far(
     denoiser = components.adapter.denoiser(components, device)
     colours: Any = None
     return Model(
-        components=components, denoiser=denoiser, branches=Branches(components), colours=colours, device=device
+        components=components,
+        denoiser=denoiser,
+        branches=Branches(components),
+        colours=colours,
+        device=device,
+        errands=Errands(device),
     )
 
 
@@ -113,18 +129,28 @@ def pass_of(file: ModelFile, **values: Any) -> Pass:
 
 @torch.inference_mode()
 def walk(found: Model, known: Methods, of: Pass) -> torch.Tensor:
-    """Where a walk ends; every answer on the way is on the device and in float32."""
-    walked = Sampling(found, known, of, 0)
+    """Where a walk ends; every answer on the way is on the device and in float32, and after its first step nothing on
+    the way has a GPU waited for, but for prompts that have not been heard before."""
+    walked, is_first = Sampling(found, known, of), True
     while walked.question is not None:
-        rows = walked.rows()
-        outputs: list[torch.Tensor] = [row.x for row in rows]
-        for members in found.denoiser.together(rows):
-            answers = found.answers([rows[member] for member in members])
-            assert (answers.device, answers.dtype) == (ELSEWHERE, torch.float32)
-            for member, answer in zip(members, torch.split(answers, 1), strict=True):
-                outputs[member] = answer
-        walked.answer(torch.cat(outputs) if outputs else None)
+        heard = found.components.text.calls
+        with Waits() as waits:
+            _step(found, walked)
+        waited = [each for each in waits.found if not each.startswith(KNOWN)]
+        assert is_first or found.components.text.calls > heard or not waited, waited
+        is_first = False
     latent = walked.latent
     assert latent is not None
     assert (latent.device, latent.dtype) == (ELSEWHERE, torch.float32)
     return latent
+
+
+def _step(found: Model, walked: Sampling) -> None:
+    rows = walked.rows()
+    outputs: list[torch.Tensor] = [row.x for row in rows]
+    for members in found.denoiser.together(rows):
+        answers = found.answers([rows[member] for member in members])
+        assert (answers.device, answers.dtype) == (ELSEWHERE, torch.float32)
+        for member, answer in zip(members, torch.split(answers, 1), strict=True):
+            outputs[member] = answer
+    walked.answer(torch.cat(outputs) if outputs else None)

@@ -18,15 +18,21 @@ from transformers import DPTConfig, DPTForDepthEstimation, DPTImageProcessor
 from swarm.base.errors import BadInput
 from swarm.engine.adapters.unet import UnetDenoiser
 from swarm.engine.components import Row
-from swarm.engine.controls import Controls, load_control, old_name
-from swarm.features.controlnet import NO_IMAGE, NO_MODEL, NO_PREPROCESSOR, first_preprocessor
-from swarm.features.controlnet_images import CANNY, DEPTH, DEPTH_FOLDERS, SCRIBBLE, canny, depth, scribble
+from swarm.engine.control_layouts import old_name
+from swarm.engine.controls import Controls, load_control
+from swarm.engine.device import choose_device
+from swarm.engine.networks.depth import load as load_depth
+from swarm.features.controlnet import NO_IMAGE, NO_MODEL, NO_PREPROCESSOR, annotator, first_preprocessor
+from swarm.features.preprocessors.canny import CANNY, canny
+from swarm.features.preprocessors.depth import DEPTH, DEPTH_FOLDERS, NETWORK
+from swarm.features.preprocessors.scribble import SCRIBBLE, scribble
 from swarm.jobs.job import ModelFile
 from swarm.jobs.stage import Conditioning, Control
 from swarm.media.image import Picture
 from swarm.params.input import GenerationInput
 from tests.engine.conftest import SD, XL, Bench
-from tests.support.tiny_models import Tiny, unet_name
+from tests.support.tiny.unet_controls import original_control_name
+from tests.support.tiny_models import Tiny
 
 pytestmark = pytest.mark.torch
 
@@ -41,24 +47,9 @@ def loud(net: Any) -> Any:
     return net.eval()
 
 
-def original(net: Any, layers: int) -> dict[str, torch.Tensor]:
+def original(net: Any) -> dict[str, torch.Tensor]:
     """A net's tensors by their original names."""
-    named: dict[str, torch.Tensor] = {}
-    for key, tensor in net.state_dict().items():
-        part, _, rest = key.partition(".")
-        if part == "controlnet_cond_embedding":
-            place, end = rest.rsplit(".", 1)
-            number = {"conv_in": 0, "conv_out": 14}.get(place)
-            if number is None:
-                number = 2 * (int(place.split(".")[1]) + 1)
-            named[f"control_model.input_hint_block.{number}.{end}"] = tensor
-        elif part == "controlnet_down_blocks":
-            number, end = rest.split(".")
-            named[f"control_model.zero_convs.{number}.0.{end}"] = tensor
-        elif part == "controlnet_mid_block":
-            named[f"control_model.middle_block_out.0.{rest}"] = tensor
-        else:
-            named[f"control_model.{unet_name(key, net, layers)}"] = tensor
+    named = {f"control_model.{original_control_name(key, net)}": value for key, value in net.state_dict().items()}
     return {name: tensor.contiguous() for name, tensor in named.items()}
 
 
@@ -70,7 +61,7 @@ def file_of(path: Path) -> ModelFile:
 def nets(tiny: Mapping[str, Tiny], tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, ModelFile]:
     folder = tmp_path_factory.mktemp("controls")
     small, large = (loud(ControlNetModel.from_unet(tiny[family].unet)) for family in (SD, XL))
-    save_file(original(small, 2), folder / "canny.safetensors")
+    save_file(original(small), folder / "canny.safetensors")
     save_file({k: v.contiguous() for k, v in large.state_dict().items()}, folder / "xl.safetensors")
     small.save_pretrained(folder / "folder")
     named = ControlNetUnionModel.from_unet(tiny[XL].unet).config.items()
@@ -229,9 +220,8 @@ def test_refusals(bench: Bench, files: Mapping[str, ModelFile], nets: Mapping[st
     assert refused(SD, controlled(nets["old"], files={})) == NO_MODEL
     assert refused(SD, controlled(nets["old"], controlnetimageinput=None)) == NO_IMAGE
     assert refused(SD, controlled(nets["old"], controlnetpreviewonly=True)) == NO_PREPROCESSOR
-    assert "cannot find poses" in refused(
-        SD, {key: value for key, value in controlled(nets["old"], controlnetmodel="pose").items() if "prep" not in key}
-    )
+    unknown = refused(SD, controlled(nets["old"], controlnetpreprocessor="Watercolour"))
+    assert unknown == "There is no ControlNet preprocessor 'Watercolour'."
     save_file({"conv.weight": torch.zeros(2)}, path / "none.safetensors")
     assert (
         refused(SD, controlled(file_of(path / "none.safetensors")))
@@ -242,12 +232,12 @@ def test_refusals(bench: Bench, files: Mapping[str, ModelFile], nets: Mapping[st
 def test_a_preview_is_the_prepared_picture(
     bench: Bench, files: Mapping[str, ModelFile], nets: Mapping[str, ModelFile]
 ) -> None:
-    values = controlled(nets["old"], controlnetpreviewonly=True, controlnetpreprocessor=CANNY)
+    values = controlled(nets["old"], controlnetpreviewonly=True, controlnetpreprocessor=CANNY.id)
     made = bench.picture(files[SD], 3, **values)
     assert made.unique().tolist() == [0.0, 255.0]
     guessed = {key: value for key, value in values.items() if key != "controlnetpreprocessor"}
     assert torch.equal(bench.picture(files[SD], 3, **guessed), made)
-    scribbled = bench.picture(files[SD], 3, **{**values, "controlnetpreprocessor": SCRIBBLE})
+    scribbled = bench.picture(files[SD], 3, **{**values, "controlnetpreprocessor": SCRIBBLE.id})
     assert not torch.equal(scribbled, made)
 
 
@@ -288,7 +278,7 @@ def test_nets_are_kept(bench: Bench, tiny: Mapping[str, Tiny], nets: Mapping[str
 
 
 @pytest.fixture(scope="module")
-def annotator(tmp_path_factory: pytest.TempPathFactory) -> ModelFile:
+def depth_folder(tmp_path_factory: pytest.TempPathFactory) -> ModelFile:
     torch.manual_seed(1)
     folder = tmp_path_factory.mktemp("annotators") / "depth"
     config = DPTConfig(
@@ -301,17 +291,17 @@ def annotator(tmp_path_factory: pytest.TempPathFactory) -> ModelFile:
 
 
 def test_depth_comes_from_a_model(
-    bench: Bench, files: Mapping[str, ModelFile], nets: Mapping[str, ModelFile], annotator: ModelFile, path: Path
+    bench: Bench, files: Mapping[str, ModelFile], nets: Mapping[str, ModelFile], depth_folder: ModelFile, path: Path
 ) -> None:
-    found = depth(torch.rand(1, 3, 64, 48), annotator.path)
-    assert found.shape == (1, 3, 64, 48)
+    found = load_depth(depth_folder, choose_device(0, "auto"))(torch.rand(1, 3, 64, 48))
+    assert found.shape == (1, 1, 64, 48)
     assert found.min() == 0.0
     assert abs(float(found.max()) - 1.0) < 1e-5
-    values = controlled(nets["old"], controlnetpreprocessor=DEPTH)
-    values["files"] = {"controlnetmodel": nets["old"], f"annotator:{DEPTH}": annotator}
+    values = controlled(nets["old"], controlnetpreprocessor=DEPTH.id)
+    values["files"] = {"controlnetmodel": nets["old"], annotator(NETWORK): depth_folder}
     assert (bench.picture(files[SD], 3, **values) - bench.picture(files[SD], 3)).abs().max() > 1.0
     with pytest.raises(BadInput, match="The depth model in 'nothing' cannot be loaded"):
-        depth(torch.rand(1, 3, 8, 8), path / "nothing")
+        load_depth(file_of(path / "nothing"), choose_device(0, "auto"))
 
 
 class Shelf:
@@ -332,7 +322,7 @@ def test_what_a_preprocessor_lacks_is_named(files: Mapping[str, ModelFile]) -> N
 
     with pytest.raises(BadInput, match="annotators/Depth-Anything-V2-Small-hf"):
         asked(Shelf())
-    assert set(asked(Shelf(DEPTH_FOLDERS[1]))) == {f"annotator:{DEPTH}"}
+    assert set(asked(Shelf(DEPTH_FOLDERS[1]))) == {annotator(NETWORK)}
     assert asked(Shelf(), controlnetpreprocessor="None") == {}
     with pytest.raises(BadInput) as refusal:
         asked(Shelf(), initimage=None)

@@ -50,5 +50,5 @@ def test_tiles(files: Mapping[str, ModelFile]) -> None:
 
     modules = Patched(denoiser=found.components.denoiser, vae=None, text=(), tiles=nothing, untile=nothing)
     undo = REFINER_HYPERTILE_PATCH.apply(modules, 32)
-    walk(found, methods(), pass_of(files[SD], steps=1))
+    walk(found, methods(), pass_of(files[SD], steps=2))
     undo()

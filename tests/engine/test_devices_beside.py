@@ -49,9 +49,10 @@ from tests.engine.test_segments import SMALL
 from tests.engine.test_tiny_vae import published
 from tests.engine.test_upscalers import real_names, rrdb_net
 from tests.engine.test_upscalers import saved as weights_file
-from tests.support.tiny.controls import flux_net, sd3_net
+from tests.support.tiny.controls import flux_net, sd3_net, wide_lora
 from tests.support.tiny.flux import DEV
 from tests.support.tiny.stable_diffusion_3 import MEDIUM
+from tests.support.tiny.unet_controls import FULL, FULL_XL, LIGHT, control_lora, picture_adapter
 from tests.support.tiny.weights import state
 from tests.support.tiny_models import Tiny
 
@@ -114,7 +115,7 @@ def lora(folder: Path) -> LoraUse:
 def test_loras_in_the_weights_and_out_again(all_files: Mapping[str, ModelFile], known: Methods, lora: LoraUse) -> None:
     models = Models(FAR, families(), lambda: 0.0, known.patches)
     for loras in ((lora,), (), (replace(lora, weight=0.3),)):
-        of = pass_of(all_files[SD], loras=loras, steps=1)
+        of = pass_of(all_files[SD], loras=loras, steps=2)
         with torch.inference_mode():
             changed = models.ready(of)
         weights = {(weight.device, weight.dtype) for weight in changed.components.denoiser.parameters()}
@@ -122,11 +123,21 @@ def test_loras_in_the_weights_and_out_again(all_files: Mapping[str, ModelFile], 
         walk(changed, known, of)
 
 
+def test_a_lora_that_leads_the_model(all_files: Mapping[str, ModelFile], known: Methods, folder: Path) -> None:
+    save_file(wide_lora(), folder / "wide.safetensors")
+    led = LoraUse(file=file_of(folder / "wide.safetensors"), weight=0.8, text_weight=0.0)
+    models = Models(FAR, families(), lambda: 0.0, known.patches)
+    of = pass_of(all_files[FLUX], loras=(led,), initimage=picture(), steps=1)
+    with torch.inference_mode():
+        changed = models.ready(of)
+    walk(changed, known, of)
+
+
 def test_loras_of_a_region(
     found: Mapping[str, Model], all_files: Mapping[str, ModelFile], known: Methods, lora: LoraUse
 ) -> None:
     of = pass_of(
-        all_files[SD], prompt="a boat <region:0.5,0,0.5,1//cid=11> snow", steps=1, confined=(replace(lora, section=11),)
+        all_files[SD], prompt="a boat <region:0.5,0,0.5,1//cid=11> snow", steps=2, confined=(replace(lora, section=11),)
     )
     walk(found[SD], known, of)
     assert found[SD].branches._known
@@ -158,10 +169,21 @@ def nets(tiny: Mapping[str, Tiny], folder: Path) -> Mapping[str, ModelFile]:
             {key: value.clone().contiguous() for key, value in state(net).items()}, folder / f"{number}.net.safetensors"
         )
         files[name] = file_of(folder / f"{number}.net.safetensors")
+    for family in (SD, XL):
+        save_file(control_lora(tiny[family].unet, made[family])[0], folder / f"lora-{family}.safetensors")
+        files[f"lora {family}"] = file_of(folder / f"lora-{family}.safetensors")
+    for kind, family in ((FULL, SD), (LIGHT, SD), (FULL_XL, XL)):
+        files[kind] = saved(picture_adapter(tiny[family].unet, kind), folder / f"{kind}.safetensors")
     return files
 
 
-@pytest.mark.parametrize(("name", "family"), [(SD, SD), (XL, XL), ("union", XL), (FLUX, FLUX), (SD3, SD3)])
+BESIDE = [
+    (SD, SD), (XL, XL), ("union", XL), (FLUX, FLUX), (SD3, SD3), (f"lora {SD}", SD), (f"lora {XL}", XL), (FULL, SD),
+    (LIGHT, SD), (FULL_XL, XL),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "family"), BESIDE)
 def test_a_controlnet(
     found: Mapping[str, Model],
     all_files: Mapping[str, ModelFile],
@@ -172,12 +194,12 @@ def test_a_controlnet(
 ) -> None:
     of = pass_of(
         all_files[family], controlnetstrength=0.7, controlnetmodel="net", controlnetpreprocessor="None",
-        controlnetimageinput=picture(), files={"controlnetmodel": nets[name]}, steps=1,
+        controlnetimageinput=picture(), files={"controlnetmodel": nets[name]}, steps=2,
     )  # fmt: skip
     walk(found[family], known, of)
 
 
-@pytest.mark.parametrize("preprocessor", ["Canny", "Scribble Lines"])
+@pytest.mark.parametrize("preprocessor", ["CannyEdgePreprocessor", "ScribblePreprocessor"])
 def test_guides_are_made_at_home(
     found: Mapping[str, Model],
     all_files: Mapping[str, ModelFile],
@@ -187,7 +209,7 @@ def test_guides_are_made_at_home(
 ) -> None:
     of = pass_of(
         all_files[SD], controlnetstrength=0.7, controlnetmodel="net", controlnetpreprocessor=preprocessor,
-        controlnetimageinput=picture(), files={"controlnetmodel": nets[SD]}, steps=1,
+        controlnetimageinput=picture(), files={"controlnetmodel": nets[SD]}, steps=2,
     )  # fmt: skip
     walk(found[SD], known, of)
 
@@ -218,7 +240,7 @@ def test_an_ip_adapter(
     family: str,
 ) -> None:
     files = {ADAPTER_FILE: adapter(tiny[family].unet, folder / f"ip-{family}.safetensors"), IP_EYES: eyes[24]}
-    of = pass_of(all_files[family], promptimages=(picture(),), useipadapter=STANDARD, files=files, steps=1)
+    of = pass_of(all_files[family], promptimages=(picture(),), useipadapter=STANDARD, files=files, steps=2)
     walk(found[family], known, of)
 
 
@@ -227,7 +249,7 @@ def test_revision(
 ) -> None:
     of = pass_of(
         all_files[XL], promptimages=(picture(),), revisionstrength=1.0, revisionzeroprompt=True,
-        files={REVISION_EYES: eyes[64]}, steps=1,
+        files={REVISION_EYES: eyes[64]}, steps=2,
     )  # fmt: skip
     walk(found[XL], known, of)
 
@@ -244,7 +266,7 @@ def test_a_style_model(
         STYLE_FILE: saved(redux, folder / "redux.safetensors"),
         STYLE_EYES: saved(SiglipVisionModel(config), folder / "siglip.safetensors"),
     }
-    of = pass_of(all_files[FLUX], promptimages=(picture(),), usestylemodel="redux", files=files, steps=1)
+    of = pass_of(all_files[FLUX], promptimages=(picture(),), usestylemodel="redux", files=files, steps=2)
     walk(found[FLUX], known, of)
 
 

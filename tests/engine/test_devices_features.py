@@ -19,10 +19,10 @@ from swarm.diffusion.sampler import Sampler
 from swarm.diffusion.sigmas import SigmaTable
 from swarm.diffusion.space import Space
 from swarm.engine.decode import decode
-from swarm.engine.latents import BrownianNoise, noise_for
 from swarm.engine.memory import Models
 from swarm.engine.runner import Methods, Model
 from swarm.engine.start import families, methods
+from swarm.engine.step_noise import BrownianDraws, StepNoise, noise_for
 from swarm.jobs.job import ModelFile
 from swarm.jobs.stage import Pass
 from swarm.media.image import Picture
@@ -115,7 +115,7 @@ def test_a_feature_of_the_networks_own(
     found: Mapping[str, Model], all_files: Mapping[str, ModelFile], known: Methods, name: str
 ) -> None:
     family, values = CALLS[name]
-    walk(found[family], known, pass_of(all_files[family], **values, steps=1))
+    walk(found[family], known, pass_of(all_files[family], **values, steps=2))
 
 
 PATCHES: dict[str, dict[str, Any]] = {
@@ -130,7 +130,7 @@ PATCHES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", PATCHES)
 @pytest.mark.parametrize("family", [SD])
 def test_a_patch(models: Models, all_files: Mapping[str, ModelFile], known: Methods, family: str, name: str) -> None:
-    of = pass_of(all_files[family], **PATCHES[name], steps=1)
+    of = pass_of(all_files[family], **PATCHES[name], steps=2)
     assert [id for id, _key in models.key(of).patches] == [name.partition(" ")[0]]
     with torch.inference_mode():
         patched = models.ready(of)
@@ -161,8 +161,9 @@ def test_noise_that_is_drawn_on_the_device(sampler: str) -> None:
     assert SAMPLERS[sampler].noise == "brownian-device"
     space = Space(SigmaTable.flow(1.0, 1000))
     noise = noise_for(SAMPLERS[sampler].noise, 1, (4, 8, 8), ELSEWHERE, space, [0.9, 0.5, 0.0])
-    assert isinstance(noise, BrownianNoise)
-    assert noise._zero.device == ELSEWHERE
+    assert isinstance(noise, StepNoise)
+    assert isinstance(noise.draws, BrownianDraws)
+    assert noise.draws.source.drawn_on == ELSEWHERE
 
 
 def test_every_request_here_says_something() -> None:

@@ -12,7 +12,9 @@ from swarm.diffusion.sampler import Noise, NoiseKind, Sampler
 from swarm.diffusion.schedule import Schedule, ScheduleOptions
 from swarm.diffusion.sigmas import SigmaTable
 from swarm.diffusion.space import Space
-from swarm.engine.latents import StepNoise, noise_for, seeded_noise, step_generator, varied
+from swarm.engine.latents import seeded_noise, varied
+from swarm.engine.step_noise import Sources, StepDraws, StepNoise, noise_for, step_generator
+from swarm.jobs.stage import Batch
 
 pytestmark = pytest.mark.torch
 SHAPE = (4, 16, 16)
@@ -52,6 +54,24 @@ def test_step_noise_is_drawn_in_order_one_past_the_seed() -> None:
     path = noise("steps")
     for way in ((9.0, 4.0), (9.0, 4.0), (1.5, 0.2)):
         assert torch.equal(drawn(path, *way), torch.randn(1, *SHAPE, generator=generator))
+
+
+@pytest.mark.parametrize("kind", ["steps", "brownian", "brownian-device"])
+def test_pictures_take_their_parts_of_one_draw_whoever_asks_first(kind: NoiseKind) -> None:
+    """Also when one is far ahead, so that what was drawn for it is kept no longer."""
+    shape, ways = (4, 3, 7), [(top, top - 1.0) for top in (9.0, 8.0, 7.0, 6.0, 5.0, 4.0)]
+    known, places = Sources(), [Batch(index=index, size=3, ahead=index) for index in range(3)]
+    whole = noise_for(kind, 3, (3 * 4, 3, 7), CPU, SPACE, SIGMAS)
+    wanted = [drawn(whole, *way).reshape(3, *shape) for way in ways]
+    parts = [noise_for(kind, 3, shape, CPU, SPACE, SIGMAS, place, known) for place in places]
+    assert len(known) == 1
+    for way, expected in zip(ways, wanted, strict=True):
+        assert torch.equal(drawn(parts[2], *way)[0], expected[2])
+    for way, expected in zip(ways, wanted, strict=True):
+        assert torch.equal(drawn(parts[0], *way)[0], expected[0])
+        assert torch.equal(drawn(parts[1], *way)[0], expected[1])
+    del parts
+    assert not known
 
 
 def test_step_noise_is_drawn_where_the_model_is() -> None:
@@ -114,4 +134,6 @@ def test_noise_goes_with_any_schedule(id: str, table: SigmaTable) -> None:
 
 def test_a_walk_of_one_step_to_zero_has_no_path() -> None:
     assert noise_for("brownian", 3, SHAPE, CPU, SPACE, (9.0, 0.0)).space is SPACE
-    assert isinstance(noise_for("brownian", 3, SHAPE, CPU, SPACE, ()), StepNoise)
+    without = noise_for("brownian", 3, SHAPE, CPU, SPACE, ())
+    assert isinstance(without, StepNoise)
+    assert isinstance(without.draws, StepDraws)

@@ -40,7 +40,7 @@ def asked(file: ModelFile, **more: Any) -> dict[str, Any]:
 def told(bench: Bench, of: Pass) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """What a walk's first call makes of the prompt, of the negative prompt, and of both."""
     model = bench.models.ready(of)
-    walk = Sampling(model, methods(), of, 0)
+    walk = Sampling(model, methods(), of)
     rows = walk.rows()
     walk.answer(torch.cat([model.answers([row]) for row in rows]))
     assert walk.denoised is not None

@@ -46,7 +46,8 @@ def test_a_layers_answers_are_led_away(tiny: Mapping[str, Tiny]) -> None:
     hidden = torch.randn(8, 4, layer.to_q.in_features, generator=torch.Generator().manual_seed(5))
     with torch.inference_mode():
         plain = layer.processor(layer, hidden)
-        made = LeadingAway(layer.processor, rows)(layer, hidden)
+        told = torch.tensor([(1.0, 0.5, 100.0), (0.0, 1.0, 100.0)])
+        made = LeadingAway(layer.processor, told)(layer, hidden)
     wanted = plain.clone()
     wanted[1::4] = plain[3::4]
     assert torch.allclose(made, wanted, atol=1e-5)

@@ -11,7 +11,7 @@ import torch
 from swarm.engine.device import Device, choose_device
 from swarm.engine.memory import file_key
 from swarm.engine.parking import rest, wake
-from swarm.engine.residency import Residency, choose
+from swarm.engine.residency import Residency, choose, offload_blocks, take_blocks_home
 from swarm.jobs.job import ModelFile
 from tests.engine.conftest import SD, XL, new_bench
 
@@ -122,3 +122,13 @@ def test_models_that_make_room_are_parked_and_come_back_without_the_disk(files: 
     assert again is first
     assert torch.equal(again.components.denoiser.get_parameter("conv_in.weight"), weights)
     assert bench.models.drop_others(None)
+
+
+def test_blocks_that_a_call_left_on_the_device_are_taken_home() -> None:
+    """The device is torch's `meta`, from which nothing comes back: it says so when it is asked."""
+    blocks = torch.nn.ModuleList([torch.nn.Linear(2, 2) for _ in range(3)])
+    offload_blocks(torch.nn.ModuleDict({"blocks": blocks}), choose_device(0, "auto"))
+    take_blocks_home(blocks)
+    blocks[1].to("meta")
+    with pytest.raises(NotImplementedError, match="meta tensor"):
+        take_blocks_home(blocks)

@@ -148,3 +148,13 @@ def test_all_pickles_of_a_set_over_the_wire(world: World, client: SwarmClient) -
     assert answer["error"].startswith("bad.pt was not converted: ")
     assert client.post("Pickle2SafeTensor", type="Lora", fp16=True) == {"error": "Invalid type 'Lora'."}
     assert Pickles().convert_all([world.models / "none"], half=False).made == ()
+
+
+def test_checkpoints_in_parts_are_converted_where_networks_lie(world: World, client: SwarmClient) -> None:
+    folder = world.models / "ipadapter"
+    folder.mkdir()
+    parts = {"image_proj": {"proj.0.weight": torch.ones(2, 2)}, "ip_adapter": {"1.to_k_ip.weight": torch.zeros(3)}}
+    torch.save(parts, folder / "face.bin")
+    assert client.post("Pickle2SafeTensor", type="ipadapter", fp16=False) == {"success": True, "converted": 1}
+    assert set(load_file(folder / "face.safetensors")) == {"image_proj.proj.0.weight", "ip_adapter.1.to_k_ip.weight"}
+    assert client.post("Pickle2SafeTensor", type="upscale_models", fp16=False) == {"success": True, "converted": 0}

@@ -31,7 +31,7 @@ def values(**more: Any) -> dict[str, Any]:
 def walked(bench: Bench, of: Pass) -> tuple[torch.Tensor, torch.Tensor]:
     """The latent a walk ends with, and the clean one of the init image."""
     model = bench.models.ready(of)
-    walk = Sampling(model, methods(), of, 0)
+    walk = Sampling(model, methods(), of)
     while walk.question is not None:
         walk.answer(model.answers(walk.rows()))
     picture = of.input.get(INIT_IMAGE)

@@ -21,7 +21,7 @@ def venv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(launch, "STAMP", tmp_path / "stamp.json")
     launch.venv_python().parent.mkdir()
     launch.venv_python().touch()
-    stamp = {"fingerprint": launch.fingerprint(), "extras": ["dev", "engine"], "torch": "cpu"}
+    stamp = {"fingerprint": launch.fingerprint(), "extras": ["dev", "engine"], "aside": ["one"], "torch": "cpu"}
     launch.STAMP.write_text(json.dumps(stamp))
     return tmp_path
 
@@ -45,6 +45,8 @@ def test_the_stamp_says_what_is_installed(venv: Path) -> None:
     assert launch.is_installed({"engine", "dev"}, "cpu")
     assert not launch.is_installed({"engine", "ray"}, "cpu")
     assert not launch.is_installed({"engine"}, "cu130")
+    assert launch.is_installed({"engine"}, "cpu", frozenset({"one"}))
+    assert not launch.is_installed({"engine"}, "cpu", frozenset({"one", "two"}))
     launch.STAMP.write_text("{")
     assert not launch.is_installed({"engine"}, "cpu")
 
@@ -56,6 +58,25 @@ def test_an_environment_without_its_interpreter_is_not_installed(venv: Path) -> 
 
 def test_the_pinned_torch_is_the_one_the_engine_asks_for() -> None:
     assert f'"torch=={launch.TORCH}"' in (ROOT / "pyproject.toml").read_text("utf-8")
+
+
+def test_what_is_put_aside_is_what_the_extra_says_and_brings_no_torch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def pip_install(title: str, *arguments: str) -> bool:
+        asked.append(arguments)
+        return True
+
+    monkeypatch.setattr(launch, "pip_install", pip_install)
+    monkeypatch.setattr(launch, "ASIDE", tmp_path)
+    (tmp_path / "upscalers" / "older").mkdir(parents=True)
+    assert launch.install_aside("upscalers")
+    assert not (tmp_path / "upscalers").exists()
+    wanted = launch.requirements("upscalers")
+    assert asked == [("--no-deps", "--target", str(tmp_path / "upscalers"), *wanted)]
+    assert {"spandrel", "torchvision", "einops"} == {each.partition(">")[0].partition("=")[0] for each in wanted}
 
 
 def test_help_needs_no_installation(tmp_path: Path) -> None:

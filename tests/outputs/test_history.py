@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from swarm.base.database import Database
 from swarm.base.errors import BadInput, Refused
 from swarm.outputs.history import Listing
+from swarm.outputs.index import HistoryIndex
 from tests.outputs.support import Shelves, open_shelves
 
 
@@ -238,3 +242,27 @@ def test_a_list_that_cannot_be_made_is_a_sentence(shelves: Shelves, root: Path) 
         connection.execute("DROP TABLE output_files")
     with pytest.raises(Refused, match=r"^Error reading file list\.$"):
         shelves.listed()
+
+
+def test_lists_of_any_length_are_answered_by_the_same_statements(tmp_path: Path) -> None:
+    """sqlite keeps statements as prepared, so that one for each length would fill megabytes."""
+
+    class Noting(Database):
+        said: set[str]
+
+        def read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+            self.said.add(sql)
+            return super().read(sql, values)
+
+    database = Noting(tmp_path / "index.db", durable=False)
+    database.said = set()
+    index = HistoryIndex(database)
+    names = [f"/out/ü '{number}\".png" for number in range(1200)]
+    index.remember_texts([(name, "stamp", None if name.endswith('7".png') else name) for name in names])
+    for count in [*range(40), 1200]:
+        wanted = names[:count]
+        assert index.texts([*wanted, "/out/nothing.png"]) == {
+            name: ("stamp", None if name.endswith('7".png') else name) for name in wanted
+        }
+    assert len([sql for sql in database.said if "output_texts" in sql]) == 1
+    database.close()

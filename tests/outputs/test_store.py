@@ -13,6 +13,7 @@ import pytest
 from swarm.base.errors import BadInput, NotFound, Refused
 from swarm.media.embedded import read_metadata
 from swarm.media.formats import Encoded, encode
+from swarm.outputs.names import FolderNames
 from swarm.outputs.store import SaveRequest
 from tests.outputs.support import GREY, Shelves, open_shelves
 
@@ -64,6 +65,22 @@ def test_a_folder_is_listed_once_however_many_pictures_are_saved_to_it(shelves: 
     watching = False
     assert names == [f"raw/x-{number}.png" for number in range(1, 21)]
     assert listed == []
+
+
+def test_names_of_few_folders_are_remembered(tmp_path: Path) -> None:
+    folders = [tmp_path / str(number) for number in range(5)]
+    for folder in folders:
+        folder.mkdir()
+        for number in range(10):
+            (folder / f"{number}.PNG").write_bytes(b"")
+    names = FolderNames(most=35)
+    for folder in [*folders, *folders]:
+        assert names.of(folder) == {str(number) for number in range(10)}
+        assert names.count() <= 35
+    kept = names.of(folders[4])
+    kept |= {f"more {number}" for number in range(1000)}
+    assert names.of(folders[4]) is kept and names.count() == 1010
+    assert names.of(tmp_path / "nowhere") == set() and names.count() == 0
 
 
 def test_the_name_of_a_deleted_picture_is_not_used_again(shelves: Shelves) -> None:
@@ -159,6 +176,7 @@ import resource, signal, sys
 from pathlib import Path
 from swarm.base.errors import UserError
 from swarm.media.formats import Encoded
+from swarm.outputs.names import FolderNames
 from swarm.outputs.store import SaveRequest
 from tests.outputs.support import open_shelves
 

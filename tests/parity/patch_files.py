@@ -163,7 +163,7 @@ def write_control(folder: Path, kind: str) -> Path:
     path = folder / f"control {kind}.safetensors"
     if not path.exists():
         net = _control(kind)
-        tensors = original(net, 2) if kind in ("canny", "shuffled_shuffle") else net.state_dict()
+        tensors = original(net) if kind in ("canny", "shuffled_shuffle") else net.state_dict()
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
     return path
 

@@ -20,7 +20,7 @@ from tests.support.client import SwarmClient
 from tests.support.server import ServerProcess, free_port
 from tests.support.tiny.auraflow import AURAFLOW
 from tests.support.tiny.chroma import CHROMA
-from tests.support.tiny.controls import flux_net, sd3_net
+from tests.support.tiny.controls import flux_net, sd3_net, wide_lora
 from tests.support.tiny.family import TinyFamily
 from tests.support.tiny.flux import DEV, SCHNELL
 from tests.support.tiny.flux_2 import DEV as FLUX_2_DEV
@@ -32,8 +32,17 @@ from tests.support.tiny.sana import SANA
 from tests.support.tiny.sdxl_refiner import REFINER
 from tests.support.tiny.stable_diffusion_2 import V_MODEL
 from tests.support.tiny.stable_diffusion_3 import MEDIUM, MEDIUM_35
+from tests.support.tiny.unet_controls import (
+    FULL,
+    FULL_XL,
+    control_lora,
+    original_adapter,
+    picture_adapter,
+    plain_net,
+)
 from tests.support.tiny.weights import state, write
 from tests.support.tiny.z_image import Z_IMAGE
+from tests.support.tiny_models import tiny_sd, tiny_sdxl
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
 PATIENCE = 180.0
@@ -73,6 +82,13 @@ def furnish(models: Path) -> None:
     (models / "controlnet").mkdir()
     for name, net in {"dev": flux_net(), "medium": sd3_net(MEDIUM)}.items():
         write(models / "controlnet" / f"{name}-net.safetensors", state(net))
+    for name, whole, kind in (("sd", tiny_sd(), FULL), ("xl", tiny_sdxl(), FULL_XL)):
+        whole.save_single_file(checkpoints / f"{name}.safetensors")
+        lora, _ = control_lora(whole.unet, plain_net(whole.unet))
+        write(models / "controlnet" / f"{name}-control-lora.safetensors", lora)
+        adapter = original_adapter(picture_adapter(whole.unet, kind))
+        write(models / "controlnet" / f"{name}-adapter.safetensors", adapter)
+    write(models / "Lora" / "depth.safetensors", wide_lora())
 
 
 @pytest.fixture(scope="module")
@@ -105,20 +121,36 @@ def test_a_picture_from_the_wire(client: SwarmClient, name: str) -> None:
         assert max(ImageStat.Stat(image.convert("RGB")).stddev) > 1.0
 
 
-@pytest.mark.parametrize("name", ["dev", "medium"])
-def test_a_controlnet_from_the_wire(client: SwarmClient, name: str) -> None:
+def noise() -> str:
     file = io.BytesIO()
-    Image.effect_noise((64, 64), 90).save(file, "PNG")
-    shown = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    Image.effect_noise((64, 64), 90).convert("RGB").save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+UNET_CONTROLS = [(name, kind) for name in ("sd", "xl") for kind in ("control-lora", "adapter")]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("dev", "net"), ("medium", "net"), *UNET_CONTROLS])
+def test_a_controlnet_from_the_wire(client: SwarmClient, name: str, kind: str) -> None:
+    nets = {"controlnetmodel": f"{name}-{kind}", "controlnetstrength": 1, "controlnetpreprocessor": "None"}
+    assert differs(client, name, {}, {**nets, "controlnetimageinput": noise()})
+
+
+def test_a_lora_that_follows_a_picture_from_the_wire(client: SwarmClient) -> None:
+    led = {"loras": "depth", "loraweights": "1", "initimage": noise()}
+    assert differs(client, "dev", {"loras": "depth", "loraweights": "1"}, led)
+
+
+def differs(client: SwarmClient, name: str, *variants: dict[str, Any]) -> bool:
+    """Whether two requests for a model, alike but for this, make different pictures."""
     asked: dict[str, Any] = {"model": name, "prompt": "a red fox", "steps": 3, "seed": 5, "width": 64, "height": 64}
-    nets = {"controlnetmodel": f"{name}-net", "controlnetstrength": 1, "controlnetpreprocessor": "None"}
     pictures = []
-    for more in ({}, {**nets, "controlnetimageinput": shown}):
+    for more in variants:
         answer = client.generate(**asked, **more, cfgscale=1)
         assert "images" in answer, answer
         pictures.append(httpx2.get(f"{client.base}/{answer['images'][0]}", trust_env=False).content)
     plain, held = (Image.open(io.BytesIO(content)).convert("RGB") for content in pictures)
-    assert max(ImageStat.Stat(ImageChops.difference(plain, held)).rms) > 1.0
+    return max(ImageStat.Stat(ImageChops.difference(plain, held)).rms) > 1.0
 
 
 @pytest.mark.parametrize(

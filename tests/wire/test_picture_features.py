@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import time
 from collections.abc import Iterator
+from math import log
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -21,6 +24,7 @@ from swarm.engine.networks.compact import CompactNet  # noqa: E402
 from swarm.engine.networks.u2net import U2Net  # noqa: E402
 from tests.conftest import World  # noqa: E402
 from tests.engine.test_background import shapes  # noqa: E402
+from tests.engine.test_pose import known_file, people_file  # noqa: E402
 from tests.engine.test_segments import SMALL as CLIPSEG  # noqa: E402
 from tests.support.client import SwarmClient  # noqa: E402
 from tests.support.server import ServerProcess, free_port  # noqa: E402
@@ -55,6 +59,12 @@ class Studio:
         (finder.parent / "config.json").write_text(json.dumps(CLIPSEG), encoding="utf-8")
         _save(U2Net(shapes(halves=False)), world.models / "rembg" / "u2net.safetensors")
         _save(CompactNet(width=6, layers=1, scale=2), world.models / "upscale_models" / "sharp" / "2x.safetensors")
+        (world.models / "annotators").mkdir()
+        parts = np.full((133, 4), (0, 0, 0.1, 0.1))
+        parts[0] = (12, 12, 1, 1)
+        known_file(world.models / "annotators" / "dw-ll_ucoco_384.onnx", parts)
+        one = {19: (0.0, 0.0, log(0.3), log(0.4), 1.0, 1.0, 0.0)}
+        people_file(world.models / "annotators" / "yolox_l.onnx", one)
         self.server = ServerProcess(world.folder, free_port(), log=world.folder / "server.log")
         self.server.wait_until_up()
         self.client = SwarmClient(self.server.base, timeout=PATIENCE)
@@ -101,6 +111,20 @@ def test_what_a_segment_names_is_drawn_anew(studio: Studio) -> None:
     assert "<segment:eye" in metadata["prompt"]
     (cleared,) = studio.files(prompt="a fox <clear:sky,0>")
     assert opened(cleared).mode == "RGBA"
+
+
+def test_poses_are_found_and_shown(studio: Studio) -> None:
+    listed = {param["id"]: param for param in studio.client.post("ListT2IParams")["list"]}
+    assert {"DWPreprocessor", "OpenposePreprocessor"} <= set(listed["controlnetpreprocessor"]["values"])
+    (plain,) = studio.files()
+    shown = "data:image/png;base64," + base64.b64encode(plain).decode()
+    asked = {"controlnetstrength": 1, "controlnetimageinput": shown, "controlnetpreviewonly": True}
+    (file,) = studio.files(controlnetpreprocessor="DWPreprocessor", **asked)
+    # Of 12 by 16 pixels about (32, 32) that are looked at, the nose is in the middle and six pixels down.
+    assert opened(file).getpixel((32, 30)) == (255, 0, 0)
+    assert len(opened(file).getcolors() or ()) == 2
+    answer = studio.client.generate(**{**PLAIN, **asked, "controlnetpreprocessor": "DepthAnythingPreprocessor"})
+    assert "annotators/Depth-Anything-V2-Small-hf" in answer["error"]
 
 
 def test_the_settings_vae_is_used_when_the_request_leaves_it_to_them(studio: Studio) -> None:

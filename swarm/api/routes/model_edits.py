@@ -11,7 +11,7 @@ from swarm.api.shapes import ANY, SUCCESS, Map, Null
 from swarm.base.data_url import make_data_url
 from swarm.base.errors import BadInput, NotFound
 from swarm.base.json import JsonObject
-from swarm.base.tasks import to_thread
+from swarm.base.tasks import to_thread, to_thread_limited
 from swarm.catalog.edit import ModelEdit
 from swarm.catalog.sets import CHECKPOINTS
 from swarm.media.formats import thumbnail
@@ -72,7 +72,10 @@ async def get_model_hash(call: Call, modelName: str, subtype: str = CHECKPOINTS)
     entry = call.state.catalog.find(subtype, modelName)
     if entry is None:
         raise NotFound("Model not found.")
-    return {"hash": await to_thread(call.state.catalog.model_hash, entry)}
+    catalog = call.state.catalog
+    if catalog.must_be_hashed(entry):
+        await to_thread_limited(catalog.hashers, lambda: catalog.model_hash(entry))
+    return {"hash": catalog.known_hash(entry)}
 
 
 @route("DeleteModel", permission=DELETE_MODELS, answers=SUCCESS)

@@ -63,7 +63,13 @@ HUNYUAN_VIDEO_I2V = listed(
     pipeline="HunyuanVideoImageToVideoPipeline",
 )
 HUNYUAN_VIDEO_SKYREELS = listed("hunyuan-video-skyreels", "Hunyuan Video - SkyReels Text2Video", VIDEO_COMPAT, 720)
-HUNYUAN_VIDEO_I2V_2 = listed("hunyuan-video-i2v-v2", "Hunyuan Video - Image2Video v2 ('Fixed')", VIDEO_COMPAT, 720)
+HUNYUAN_VIDEO_I2V_2 = listed(
+    "hunyuan-video-i2v-v2",
+    "Hunyuan Video - Image2Video v2 ('Fixed')",
+    VIDEO_COMPAT,
+    720,
+    pipeline="HunyuanVideoImageToVideoPipeline",
+)
 HUNYUAN_VIDEO_VAE = listed("hunyuan-video/vae", "Hunyuan Video VAE", VIDEO_COMPAT, 720, detect=VIDEO_VAE_RULE)
 HUNYUAN_VIDEO_LORA = listed(
     "hunyuan-video/lora",
@@ -74,7 +80,14 @@ HUNYUAN_VIDEO_LORA = listed(
     | with_lora_for("double_blocks.9.txt_mod.linear"),
 )
 
-HUNYUAN_VIDEO_15 = listed("hunyuan-video-1_5", "Hunyuan Video 1.5", VIDEO_15_COMPAT, 960, detect=_IMAGE & _VIDEO_15)
+HUNYUAN_VIDEO_15 = listed(
+    "hunyuan-video-1_5",
+    "Hunyuan Video 1.5",
+    VIDEO_15_COMPAT,
+    960,
+    detect=_IMAGE & _VIDEO_15,
+    pipeline="HunyuanVideo15Pipeline",
+)
 HUNYUAN_VIDEO_15_SR = listed("hunyuan-video-1_5-sr", "Hunyuan Video 1.5 SuperResolution", VIDEO_15_COMPAT, 960)
 HUNYUAN_VIDEO_15_LORA = listed(
     "hunyuan-video-1_5/lora",

@@ -26,6 +26,16 @@ SDXL_LATENT = LatentFormat(
     ),
     rgb_bias=(0.1084, -0.0175, -0.0011),
 )
+PLAYGROUND_LATENT = LatentFormat(
+    channels=4,
+    scale=0.5,
+    rgb_factors=(
+        (0.3920, 0.4054, 0.4549),
+        (-0.2634, -0.0196, 0.0653),
+        (0.0568, 0.1687, -0.0755),
+        (-0.3112, -0.2359, -0.2076),
+    ),
+)
 SD3_LATENT = LatentFormat(
     channels=16,
     scale=1.5305,

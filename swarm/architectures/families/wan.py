@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from swarm.architectures.architecture import Architecture, CompatClass, Detector, LatentFormat
+from swarm.architectures.architecture import Architecture, CompatClass, Detector
+from swarm.architectures.families.latents import QWEN_LATENT
+from swarm.architectures.families.video_latents import WAN_22_LATENT
 from swarm.architectures.header import Header
 from swarm.architectures.rules import denoiser_shape, prefixed
 
@@ -69,7 +71,7 @@ WAN_SMALL = Architecture(
     standard_width=640,
     standard_height=640,
     detect=lambda header: _plain(header, _SMALL) and not _reads_picture(header),
-    latent=LatentFormat(channels=16, scale=1.0),
+    latent=QWEN_LATENT,
     prediction="flow",
     pipeline="WanPipeline",
     flow_shift=8.0,
@@ -143,7 +145,7 @@ WAN_22_MIDDLE = replace(
     name="Wan 2.2 Text/Image2Video 5B",
     compat=MIDDLE_COMPAT,
     detect=lambda header: _width(header) == _MIDDLE,
-    latent=LatentFormat(channels=48, scale=1.0, downscale=16),
+    latent=WAN_22_LATENT,
 )
 
 

@@ -61,7 +61,8 @@ def workflow_of(
 
     Raises BackendError for what it cannot express.
 
-    Each picture of a batch has a sampler of its own, so that picture k comes from seed k, as everywhere else.
+    Each picture of a batch has a sampler of its own, so that picture k starts from seed k, as everywhere else. What is
+    drawn on the way is then that of a picture alone.
     """
     building = Building(job=job, info=info, uploaded=uploaded, architectures=architectures)
     for step in STEPS:

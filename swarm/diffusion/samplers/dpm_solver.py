@@ -78,7 +78,15 @@ def dpm_fast(x: Latent, sigmas: Sequence[float], noise: Noise) -> SamplerRun:
     return x
 
 
-@sampler("dpm_adaptive", "DPM Adaptive", order=80, noise="none", calls="as many as it needs", oracle="k-diffusion")
+@sampler(
+    "dpm_adaptive",
+    "DPM Adaptive",
+    order=80,
+    noise="none",
+    adapts=True,
+    calls="as many as it needs",
+    oracle="k-diffusion",
+)
 def dpm_adaptive(x: Latent, sigmas: Sequence[float], noise: Noise) -> SamplerRun:
     """Third order with steps as long as its error allows; the number of steps asked for only sets where it ends."""
     if len(sigmas) < 2:

@@ -12,6 +12,7 @@ from swarm.engine.chains import blocks
 from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes, same_lengths
 from swarm.engine.denoisers import row_width
 from swarm.engine.device import Device
+from swarm.engine.once import Numbers, OncePerPrompts
 from swarm.engine.packing import even
 
 
@@ -23,6 +24,8 @@ class AuraflowDenoiser:
         self._device = device
         embedder: Any = components.denoiser.pos_embed
         self._dtype: torch.dtype = embedder.proj.weight.dtype
+        self._numbers = Numbers(device)
+        self._prompts = OncePerPrompts(self._told)
 
     def size_numbers(self, width: int, height: int, *, enhanced: bool) -> Sizes:
         return NO_SIZES
@@ -32,15 +35,17 @@ class AuraflowDenoiser:
 
     def __call__(self, rows: Sequence[Row]) -> torch.Tensor:
         """The network's outputs for `rows` (same latent shape), in order: (n, C, h, w) float32."""
-        place, dtype = self._device.place, self._dtype
         height, width = rows[0].x.shape[-2:]
         answer = self._network(
-            hidden_states=even(torch.cat([row.x for row in rows])).to(place, dtype),
-            timestep=torch.tensor([row.sigma for row in rows], device=place, dtype=torch.float32),
-            encoder_hidden_states=torch.cat([row.conditioning.tokens for row in rows]).to(place, dtype),
+            hidden_states=even(torch.cat([row.x for row in rows])).to(self._dtype),
+            timestep=self._numbers(row.sigma for row in rows),
+            encoder_hidden_states=self._prompts(rows),
             return_dict=False,
         )[0]
         return answer.float()[..., :height, :width]
+
+    def _told(self, rows: Sequence[Row]) -> torch.Tensor:
+        return torch.cat([row.conditioning.tokens for row in rows]).to(self._device.place, self._dtype)
 
 
 def lora_keys(key: str, network: Any) -> tuple[str, ...]:

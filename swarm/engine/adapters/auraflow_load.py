@@ -40,7 +40,7 @@ class AuraflowText(Remembering):
         self._apart = apart
 
     def encoded(self, text: str, options: TextOptions) -> Conditioning:
-        tokens = self._words.encode(text)
+        tokens = self._words.encode(text, options.stop_at_layer)
         missing = BEHIND if self._apart else max(0, SHORTEST - tokens.shape[1])
         return Conditioning(tokens=torch.nn.functional.pad(tokens, (0, 0, 0, missing)))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from diffusers.models.transformers.transformer_flux import FluxAttnProcessor
 from transformers import T5EncoderModel
 
 from swarm.architectures.companions import TEXT_ENCODERS
+from swarm.engine import spots
 from swarm.engine.adapters.flux import FluxDenoiser, inpaint_channels
 from swarm.engine.adapters.flux_load import T5
 from swarm.engine.chains import blocks
@@ -20,6 +21,7 @@ from swarm.engine.device import Device
 from swarm.engine.encoders import from_folder, lacking, t5
 from swarm.engine.flux_names import block_counts, chroma_config, chroma_names
 from swarm.engine.image_vae import find_vae
+from swarm.engine.once import Once
 from swarm.engine.renaming import Renaming
 from swarm.engine.shapes import Shapes, count
 from swarm.engine.text import Remembering
@@ -56,12 +58,25 @@ class KeysHidden(FluxAttnProcessor):
         return super().__call__(attn, hidden_states, encoder_hidden_states, mask, image_rotary_emb)
 
 
+class Unguided:
+    """The embedding of the guidance number that the network has no use for: 0 for each row. The library makes it on the
+    processor and sends it to the device at each step."""
+
+    def __init__(self, embedded: Callable[[torch.Tensor], torch.Tensor], device: Device) -> None:
+        self._made: Once[int, torch.Tensor] = Once(lambda count: device.sent(embedded(torch.zeros(count))))
+
+    def __call__(self, numbers: torch.Tensor) -> torch.Tensor:
+        return self._made(len(numbers))
+
+
 class ChromaDenoiser(FluxDenoiser):
     """Prompts of different lengths share a call: the shorter ones are filled up and the filling is hidden."""
 
     def __init__(self, components: Components, device: Device) -> None:
         super().__init__(components, device)
         self.network.set_attn_processor(KeysHidden())
+        unguided = self.network.time_text_embed.guidance_proj
+        unguided.forward = Unguided(unguided.forward, device)
 
     def alike(self, row: Row) -> object:
         return row.conditioning.tokens.shape[2], kind_of(row)
@@ -82,7 +97,7 @@ class ChromaDenoiser(FluxDenoiser):
         height, width = rows[0].x.shape[-2:]
         cells = -(-height // 2) * -(-width // 2)
         seen = torch.arange(longest + cells, device=place)
-        limits = torch.tensor(lengths, device=place)[:, None]
+        limits = self.numbers(lengths)[:, None]
         return {**told, "attention_mask": (seen < limits) | (seen >= longest)}
 
 
@@ -135,4 +150,5 @@ ADAPTER = Adapter(
     inpaint_channels=inpaint_channels,
     row_width=row_width,
     chain=blocks("transformer_blocks", "single_transformer_blocks"),
+    attention=spots.flux,
 )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
 from swarm.architectures.families.latents import FLUX_LATENT
+from swarm.engine import spots
 from swarm.engine.adapters.flux_load import PIPELINES, load
 from swarm.engine.chains import blocks
 from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes, kind_of
@@ -16,6 +17,8 @@ from swarm.engine.denoisers import row_width
 from swarm.engine.device import Device
 from swarm.engine.flux_controls import FluxControls, check_flux_control
 from swarm.engine.flux_names import flux_names
+from swarm.engine.lora_wide import inputs_of
+from swarm.engine.once import Numbers, Once, OncePerPrompts
 from swarm.engine.packing import beside, even, packed, positions, unpacked
 from swarm.engine.redux import StyleReader
 from swarm.features.prompt_images import REFERENCES
@@ -23,6 +26,7 @@ from swarm.features.prompt_images import REFERENCES
 GUIDANCE = 3.5
 """What guidance-distilled models are told when the request says nothing."""
 _LED_INPUTS, _FILL_INPUTS = 128, 384
+Side: TypeAlias = tuple[int, int]
 _MASK_CELLS = 8
 
 
@@ -33,7 +37,9 @@ class FluxDenoiser:
         self.network: Any = components.denoiser
         self.device = device
         self.dtype: torch.dtype = components.denoiser.proj_out.weight.dtype  # type: ignore[union-attr, assignment]
-        self._told: tuple[list[object], dict[str, Any]] | None = None
+        self.numbers = Numbers(device)
+        self._prompts = OncePerPrompts(self.prompt_arguments)
+        self.places = Once(self.positions)
         self._controls = FluxControls(components, device)
 
     def size_numbers(self, width: int, height: int, *, enhanced: bool) -> Sizes:
@@ -59,12 +65,12 @@ class FluxDenoiser:
         count = picture.shape[1]
         extra = [packed(even(torch.cat(latents))) for latents in zip(*map(references, rows), strict=True)]
         tokens = torch.cat([picture, *(each.to(picture) for each in extra)], dim=1) if extra else picture
-        sigmas = torch.tensor([row.sigma for row in rows], device=self.device.place, dtype=torch.float32)
+        sigmas = self.numbers(row.sigma for row in rows)
         with self._silenced(rows):
             answer = self.network(
                 hidden_states=tokens,
                 timestep=sigmas,
-                img_ids=self._positions(rows[0]),
+                img_ids=self.places(sides(rows[0])),
                 **self._guidance(rows),
                 **self._prompts(rows),
                 **self._controlled(rows, sigmas, beside=tokens.shape[1] - count),
@@ -76,10 +82,8 @@ class FluxDenoiser:
         """What ControlNets add, which look at the pictures without anything beside them."""
         if not rows[0].controls:
             return {}
-        height, width = rows[0].x.shape[-2:]
         plain = packed(even(torch.cat([row.x for row in rows]))).to(self.dtype)
-        ids = positions(height, width).to(self.device.place, self.dtype)
-        told = {"timestep": sigmas, "img_ids": ids, **self._prompts(rows)}
+        told = {"timestep": sigmas, "img_ids": self.places(sides(rows[0])[:1]), **self._prompts(rows)}
         return self._controls.added(rows, plain, told, self._guidance_numbers(rows), beside=beside)
 
     def _picture(self, rows: Sequence[Row]) -> torch.Tensor:
@@ -88,11 +92,11 @@ class FluxDenoiser:
             x = torch.cat([x, torch.cat([row.concat for row in rows if row.concat is not None]).to(x)], dim=1)
         return packed(even(x)).to(self.dtype)
 
-    def _positions(self, row: Row) -> torch.Tensor:
-        height, width = row.x.shape[-2:]
-        sizes = [(int(each.shape[-2]), int(each.shape[-1])) for each in references(row)]
-        grids = [positions(*size, place) for size, place in zip(sizes, beside(sizes), strict=True)]
-        return torch.cat([positions(height, width), *grids]).to(self.device.place, self.dtype)
+    def positions(self, sides: tuple[Side, ...]) -> torch.Tensor:
+        """Where each token lies: the picture's, then the references'."""
+        own, *others = sides
+        grids = [positions(*size, place) for size, place in zip(others, beside(others), strict=True)]
+        return self.device.sent(torch.cat([positions(*own), *grids]), self.dtype)
 
     def _guidance(self, rows: Sequence[Row]) -> dict[str, Any]:
         if not getattr(self.network.config, "guidance_embeds", False):
@@ -101,19 +105,7 @@ class FluxDenoiser:
 
     def _guidance_numbers(self, rows: Sequence[Row]) -> torch.Tensor:
         told = [GUIDANCE if row.guidance is None else max(0.0, row.guidance) for row in rows]
-        return torch.tensor(told, device=self.device.place, dtype=torch.float32)
-
-    def _prompts(self, rows: Sequence[Row]) -> dict[str, Any]:
-        """The prompt tensors of a call; kept while the same prompts are asked again, which is nearly every step."""
-        asked: list[object] = [row.conditioning for row in rows]
-        known = self._told
-        if (
-            known is None
-            or len(known[0]) != len(asked)
-            or any(a is not b for a, b in zip(known[0], asked, strict=True))
-        ):
-            known = self._told = asked, self.prompt_arguments(rows)
-        return known[1]
+        return self.numbers(told)
 
     def prompt_arguments(self, rows: Sequence[Row]) -> dict[str, Any]:
         """What the network is told of the prompts."""
@@ -137,6 +129,11 @@ class FluxDenoiser:
             del embedder.forward
 
 
+def sides(row: Row) -> tuple[Side, ...]:
+    """Height and width of a row's latent, and of those its prompt comes with."""
+    return tuple((int(each.shape[-2]), int(each.shape[-1])) for each in (row.x, *references(row)))
+
+
 def references(row: Row) -> tuple[torch.Tensor, ...]:
     """The pictures that a row's prompt comes with."""
     return tuple(row.conditioning.extra.get(REFERENCES, ()))
@@ -153,9 +150,8 @@ def inpaint_channels(network: Any, latent: torch.Tensor, mask: torch.Tensor) -> 
 
 
 def is_led(network: Any) -> bool:
-    """Depth and canny models see the latent of a picture beside x."""
-    led: bool = network.config.in_channels == _LED_INPUTS
-    return led
+    """Depth and canny models see the latent of a picture beside x; so do others with a LoRA made of such a model."""
+    return inputs_of(network.x_embedder) == _LED_INPUTS
 
 
 def nothing_beside(network: Any, latent: torch.Tensor) -> torch.Tensor | None:
@@ -182,8 +178,10 @@ ADAPTER = Adapter(
     inpaint_channels=inpaint_channels,
     nothing_beside=nothing_beside,
     is_led=is_led,
+    widens="x_embedder",
     row_width=row_width,
     style_words=StyleReader().tokens,
     check_control=check_flux_control,
     chain=blocks("transformer_blocks", "single_transformer_blocks"),
+    attention=spots.flux,
 )

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from swarm.engine.adapters.flux import FluxDenoiser, references
+from swarm.engine import spots
+from swarm.engine.adapters.flux import FluxDenoiser, Side, references, sides
 from swarm.engine.adapters.flux_2_load import PIPELINES, load
 from swarm.engine.chains import blocks
 from swarm.engine.components import Adapter, Row
@@ -26,12 +27,10 @@ class Flux2Denoiser(FluxDenoiser):
         """The network's outputs for `rows` (same latent shape), in order: (n, C, h, w) float32."""
         x = torch.cat([row.x for row in rows])
         parts = [x, *(torch.cat(latents).to(x) for latents in zip(*map(references, rows), strict=True))]
-        sides = [tuple(part.shape[-2:]) for part in parts]
-        place = self.device.place
         answer = self.network(
-            hidden_states=torch.cat([part.flatten(2).transpose(1, 2) for part in parts], dim=1).to(place, self.dtype),
-            timestep=torch.tensor([row.sigma for row in rows], device=place, dtype=torch.float32),
-            img_ids=torch.cat([grid(number * _APART, *side) for number, side in enumerate(sides)]).to(place),
+            hidden_states=torch.cat([part.flatten(2).transpose(1, 2) for part in parts], dim=1).to(self.dtype),
+            timestep=self.numbers(row.sigma for row in rows),
+            img_ids=self.places(sides(rows[0])),
             guidance=self._told_guidance(rows),
             **self._prompts(rows),
             return_dict=False,
@@ -44,11 +43,14 @@ class Flux2Denoiser(FluxDenoiser):
             return None
         return self._guidance(rows).get("guidance")
 
+    def positions(self, sides: tuple[Side, ...]) -> torch.Tensor:
+        return self.device.sent(torch.cat([grid(number * _APART, *side) for number, side in enumerate(sides)]))
+
     def prompt_arguments(self, rows: Sequence[Row]) -> dict[str, Any]:
         tokens = torch.cat([row.conditioning.tokens for row in rows]).to(self.device.place, self.dtype)
-        ids = torch.zeros(tokens.shape[1], 4, device=self.device.place)
+        ids = torch.zeros(tokens.shape[1], 4)
         ids[:, 3] = torch.arange(tokens.shape[1])
-        return {"encoder_hidden_states": tokens, "txt_ids": ids}
+        return {"encoder_hidden_states": tokens, "txt_ids": self.device.sent(ids)}
 
 
 @lru_cache(maxsize=64)
@@ -71,4 +73,5 @@ ADAPTER = Adapter(
     lora_keys=lora_keys,
     row_width=lambda network: row_width(network) * CELLS_PER_PATCH,
     chain=blocks("transformer_blocks", "single_transformer_blocks"),
+    attention=spots.flux_2,
 )

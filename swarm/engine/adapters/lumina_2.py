@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,9 +12,8 @@ from swarm.engine.chains import blocks
 from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes
 from swarm.engine.denoisers import any_lengths, filled_up, token_width
 from swarm.engine.device import Device
+from swarm.engine.once import Numbers, Once, OncePerPrompts
 from swarm.engine.packing import PATCH, even
-
-_REMEMBERED = 8
 
 
 class KnownPlaces:
@@ -25,29 +23,25 @@ class KnownPlaces:
     the places out anew each time; here its answer, made on the processor, is remembered by lengths and size.
     """
 
-    def __init__(self, embedder: Any) -> None:
+    def __init__(self, embedder: Any, device: Device) -> None:
         self._embedder = embedder
-        self._made: OrderedDict[tuple[Any, ...], tuple[Any, ...]] = OrderedDict()
+        self._device = device
+        self._places = Once(self._made)
         self.lengths: tuple[int, ...] = ()
 
     def __call__(self, x: torch.Tensor, _mask: torch.Tensor) -> tuple[Any, ...]:
         """`x`: (n, C, h, w) with even sides. Its patches, then what the library's own answers besides."""
         height, width = x.shape[-2:]
-        key = (self.lengths, int(height), int(width), x.device)
-        if key not in self._made:
-            self._made[key] = self._places(height, width, x.device)
-            while len(self._made) > _REMEMBERED:
-                self._made.popitem(last=False)
-        self._made.move_to_end(key)
         side = int(self._embedder.patch_size)
         patches = x.unflatten(-1, (-1, side)).unflatten(-3, (-1, side)).permute(0, 2, 4, 3, 5, 1)
-        return patches.flatten(3).flatten(1, 2), *self._made[key]
+        return patches.flatten(3).flatten(1, 2), *self._places((self.lengths, int(height), int(width)))
 
-    def _places(self, height: int, width: int, place: torch.device) -> tuple[Any, ...]:
-        mask = torch.arange(max(self.lengths)) < torch.tensor(self.lengths)[:, None]
-        empty = torch.empty(len(self.lengths), 1, height, width)
+    def _made(self, of: tuple[tuple[int, ...], int, int]) -> tuple[Any, ...]:
+        lengths, height, width = of
+        mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+        empty = torch.empty(len(lengths), 1, height, width)
         _, *found = type(self._embedder).forward(self._embedder, empty, mask)
-        return tuple(each.to(place) if isinstance(each, torch.Tensor) else each for each in found)
+        return tuple(self._device.sent(each) if isinstance(each, torch.Tensor) else each for each in found)
 
 
 class LuminaDenoiser:
@@ -58,7 +52,9 @@ class LuminaDenoiser:
         self._network = network
         self._device = device
         self._dtype: torch.dtype = network.x_embedder.weight.dtype
-        self._places = network.rope_embedder.forward = KnownPlaces(network.rope_embedder)
+        self._places = network.rope_embedder.forward = KnownPlaces(network.rope_embedder, device)
+        self._numbers = Numbers(device)
+        self._prompts = OncePerPrompts(self._told)
 
     def size_numbers(self, width: int, height: int, *, enhanced: bool) -> Sizes:
         return NO_SIZES
@@ -71,20 +67,24 @@ class LuminaDenoiser:
 
         It was trained with time running upwards to the picture, and answers with the way there: hence the signs.
         """
-        place, dtype = self._device.place, self._dtype
         height, width = rows[0].x.shape[-2:]
         self._places.lengths = tuple(int(row.conditioning.tokens.shape[1]) for row in rows)
-        tokens, said = filled_up(rows)
-        if said is None:
-            said = torch.ones(tokens.shape[:2], dtype=torch.bool)
         answer = self._network(
-            hidden_states=even(torch.cat([row.x for row in rows])).to(place, dtype),
-            timestep=torch.tensor([1.0 - row.sigma for row in rows], device=place, dtype=torch.float32),
-            encoder_hidden_states=tokens.to(place, dtype),
-            encoder_attention_mask=said.to(place),
+            hidden_states=even(torch.cat([row.x for row in rows])).to(self._dtype),
+            timestep=self._numbers(1.0 - row.sigma for row in rows),
+            **self._prompts(rows),
             return_dict=False,
         )[0]
         return -answer.float()[..., :height, :width]
+
+    def _told(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
+        tokens, said = filled_up(rows)
+        if said is None:
+            said = torch.ones(tokens.shape[:2], dtype=torch.bool)
+        return {
+            "encoder_hidden_states": tokens.to(self._device.place, self._dtype),
+            "encoder_attention_mask": self._device.sent(said),
+        }
 
 
 def row_width(network: Any) -> int:

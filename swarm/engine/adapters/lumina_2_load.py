@@ -39,7 +39,7 @@ class LuminaText(Remembering):
         self._language = language
 
     def encoded(self, text: str, options: TextOptions) -> Conditioning:
-        return Conditioning(tokens=self._language.encode(text))
+        return Conditioning(tokens=self._language.encode(text, layer=options.stop_at_layer))
 
 
 def load(source: Source) -> Parts:

@@ -12,6 +12,7 @@ from swarm.engine.chains import blocks
 from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes
 from swarm.engine.denoisers import any_lengths, filled_up, row_width
 from swarm.engine.device import Device
+from swarm.engine.once import Numbers, OncePerPrompts
 from swarm.engine.packing import even
 
 
@@ -24,6 +25,8 @@ class PixartDenoiser:
         self._channels = components.vae.channels
         embedder: Any = components.denoiser.pos_embed
         self._dtype: torch.dtype = embedder.proj.weight.dtype
+        self._numbers = Numbers(device)
+        self._prompts = OncePerPrompts(self._told)
 
     def size_numbers(self, width: int, height: int, *, enhanced: bool) -> Sizes:
         """(height, width, their ratio), for the models that are told."""
@@ -37,23 +40,27 @@ class PixartDenoiser:
 
     def __call__(self, rows: Sequence[Row]) -> torch.Tensor:
         """The network's outputs for `rows` (same latent shape), in order: (n, C, h, w) float32."""
-        place, dtype = self._device.place, self._dtype
         height, width = rows[0].x.shape[-2:]
-        tokens, said = filled_up(rows)
         answer = self._network(
-            hidden_states=even(torch.cat([row.x for row in rows])).to(place, dtype),
-            timestep=torch.tensor([row.timestep for row in rows], device=place, dtype=torch.float32),
-            encoder_hidden_states=tokens.to(place, dtype),
-            encoder_attention_mask=None if said is None else said.to(place, dtype),
+            hidden_states=even(torch.cat([row.x for row in rows])).to(self._dtype),
+            timestep=self._numbers(row.timestep for row in rows),
+            **self._prompts(rows),
             added_cond_kwargs=self._sizes(rows),
             return_dict=False,
         )[0]
         return answer.float()[:, : self._channels, :height, :width]
 
+    def _told(self, rows: Sequence[Row]) -> dict[str, torch.Tensor | None]:
+        tokens, said = filled_up(rows)
+        return {
+            "encoder_hidden_states": tokens.to(self._device.place, self._dtype),
+            "encoder_attention_mask": None if said is None else self._device.sent(said, self._dtype),
+        }
+
     def _sizes(self, rows: Sequence[Row]) -> dict[str, torch.Tensor | None]:
         if not self._network.use_additional_conditions:
             return {"resolution": None, "aspect_ratio": None}
-        numbers = torch.tensor([row.size for row in rows], device=self._device.place, dtype=torch.float32)
+        numbers = self._numbers(row.size for row in rows)
         return {"resolution": numbers[:, :2], "aspect_ratio": numbers[:, 2:]}
 
 

@@ -12,6 +12,7 @@ from swarm.engine.chains import blocks
 from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes
 from swarm.engine.denoisers import any_lengths, filled_up
 from swarm.engine.device import Device
+from swarm.engine.once import Numbers, OncePerPrompts
 
 _TIMESTEPS = 1000.0
 _WIDE_MAPS = 5
@@ -26,6 +27,8 @@ class SanaDenoiser:
         self._network = network
         self._device = device
         self._dtype: torch.dtype = network.patch_embed.proj.weight.dtype
+        self._numbers = Numbers(device)
+        self._prompts = OncePerPrompts(self._told)
         self._per_sigma = _TIMESTEPS * float(network.config.timestep_scale)
 
     def size_numbers(self, width: int, height: int, *, enhanced: bool) -> Sizes:
@@ -36,17 +39,21 @@ class SanaDenoiser:
 
     def __call__(self, rows: Sequence[Row]) -> torch.Tensor:
         """The network's outputs for `rows` (same latent shape), in order: (n, C, h, w) float32."""
-        place, dtype = self._device.place, self._dtype
         x = torch.cat([row.x for row in rows])
-        tokens, said = filled_up(rows)
         answer = self._network(
-            hidden_states=x.to(place, dtype),
-            timestep=torch.tensor([row.sigma * self._per_sigma for row in rows], device=place, dtype=torch.float32),
-            encoder_hidden_states=tokens.to(place, dtype),
-            encoder_attention_mask=None if said is None else said.to(place, dtype),
+            hidden_states=x.to(self._dtype),
+            timestep=self._numbers(row.sigma * self._per_sigma for row in rows),
+            **self._prompts(rows),
             return_dict=False,
         )[0]
         return answer.float()[:, : x.shape[1]]
+
+    def _told(self, rows: Sequence[Row]) -> dict[str, torch.Tensor | None]:
+        tokens, said = filled_up(rows)
+        return {
+            "encoder_hidden_states": tokens.to(self._device.place, self._dtype),
+            "encoder_attention_mask": None if said is None else self._device.sent(said, self._dtype),
+        }
 
 
 def row_width(network: Any) -> int:

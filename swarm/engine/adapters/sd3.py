@@ -7,11 +7,13 @@ from typing import Any
 
 import torch
 
+from swarm.engine import spots
 from swarm.engine.adapters.sd3_load import PIPELINES, load
 from swarm.engine.chains import blocks
 from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes, same_lengths
 from swarm.engine.denoisers import row_width
 from swarm.engine.device import Device
+from swarm.engine.once import Numbers, OncePerPrompts
 from swarm.engine.packing import even
 from swarm.engine.sd3_controls import Sd3Controls, check_sd3_control
 from swarm.engine.sd3_names import sd3_names
@@ -27,6 +29,8 @@ class Sd3Denoiser:
         self._device = device
         self._controls = Sd3Controls(components, device)
         self._dtype: torch.dtype = components.denoiser.proj_out.weight.dtype  # type: ignore[union-attr, assignment]
+        self._numbers = Numbers(device)
+        self._prompts = OncePerPrompts(self._told)
 
     def size_numbers(self, width: int, height: int, *, enhanced: bool) -> Sizes:
         return NO_SIZES
@@ -36,16 +40,21 @@ class Sd3Denoiser:
 
     def __call__(self, rows: Sequence[Row]) -> torch.Tensor:
         """The network's outputs for `rows` (same latent shape), in order: (n, C, h, w) float32."""
-        place, dtype = self._device.place, self._dtype
         height, width = rows[0].x.shape[-2:]
         told = {
-            "hidden_states": even(torch.cat([row.x for row in rows])).to(dtype),
-            "timestep": torch.tensor([row.sigma * _TIMESTEPS for row in rows], device=place, dtype=torch.float32),
-            "encoder_hidden_states": torch.cat([row.conditioning.tokens for row in rows]).to(place, dtype),
-            "pooled_projections": torch.cat([row.conditioning.pooled for row in rows]).to(place, dtype),
+            "hidden_states": even(torch.cat([row.x for row in rows])).to(self._dtype),
+            "timestep": self._numbers(row.sigma * _TIMESTEPS for row in rows),
+            **self._prompts(rows),
         }
         answer = self._network(**told, **self._controls.added(rows, told), return_dict=False)[0]
         return answer[..., :height, :width].float()
+
+    def _told(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
+        place, dtype = self._device.place, self._dtype
+        return {
+            "encoder_hidden_states": torch.cat([row.conditioning.tokens for row in rows]).to(place, dtype),
+            "pooled_projections": torch.cat([row.conditioning.pooled for row in rows]).to(place, dtype),
+        }
 
 
 def lora_keys(key: str, network: Any) -> tuple[str, ...]:
@@ -62,4 +71,5 @@ ADAPTER = Adapter(
     row_width=row_width,
     check_control=check_sd3_control,
     chain=blocks("transformer_blocks"),
+    attention=spots.two_streams,
 )

@@ -11,6 +11,7 @@ import torch
 
 from swarm.engine.adapters.unet_load import PIPELINES, load
 from swarm.engine.adapters.unet_variants import VARIANTS
+from swarm.engine.box_layers import BoxLayers
 from swarm.engine.chains import Levels
 from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes, kind_of
 from swarm.engine.controls import Controls, check_control
@@ -20,6 +21,7 @@ from swarm.engine.image_words import ImageWordLayers, ImageWordMaker
 from swarm.engine.kept import Keeper
 from swarm.engine.keys import unet_key
 from swarm.engine.normalized_attention import led_away, with_negatives
+from swarm.engine.once import Numbers
 from swarm.engine.reference_rows import looking, with_references
 from swarm.jobs.stage import Conditioning
 
@@ -43,10 +45,12 @@ class UnetDenoiser:
         self._is_flattered = components.architecture.id == _FLATTERED
         self._text = components.text
         self._text_width = int(getattr(components.text_modules[-1].config, "projection_dim", 0))
+        self._numbers, self._size_numbers = Numbers(device), Numbers(device, device.compute)
         self._keeper = Keeper(components.denoiser, device)
         call_directly(components.denoiser)
         self._controls = Controls(components.denoiser, device)
         self._image_words = ImageWordLayers(components.denoiser, device)
+        self._boxes = BoxLayers(components.denoiser, device)
         self._told: tuple[list[tuple[Conditioning, tuple[float, ...]]], torch.Tensor, dict[str, Any], Any] | None = None
 
     def size_numbers(self, width: int, height: int, *, enhanced: bool) -> Sizes:
@@ -74,7 +78,7 @@ class UnetDenoiser:
         tokens, added = self._conditions(rows)
         compute = self._device.compute
         x = torch.cat([row.x for row in rows]).to(compute)
-        times = torch.tensor([row.timestep for row in rows], device=self._device.place)
+        times = self._numbers(row.timestep for row in rows)
         more = self._controls.added(rows, x, times, tokens, added)
         if rows[0].concat is not None:
             x = torch.cat([x, torch.cat([row.concat for row in rows if row.concat is not None]).to(x)], dim=1)
@@ -82,7 +86,12 @@ class UnetDenoiser:
             x = x.contiguous(memory_format=torch.channels_last)
         told = {"encoder_hidden_states": tokens, "added_cond_kwargs": added, **more}
         looks = looking(self._unet, len(rows) // len(beside))
-        with self._image_words.heard(rows), looks, led_away(self._unet, beside[:count]):
+        with (
+            self._image_words.heard(rows),
+            looks,
+            led_away(self._unet, beside[:count], self._numbers),
+            self._boxes.attended(rows),
+        ):
             answer = self._unet(x, times, return_dict=False, **told)[0]
         return answer[:count].float()
 
@@ -101,8 +110,7 @@ class UnetDenoiser:
         if not rows[0].size:
             return tokens, {}
         pooled = torch.cat([row.conditioning.pooled for row in rows]).to(self._device.compute)
-        sizes = torch.tensor([row.size for row in rows], device=self._device.place, dtype=self._device.compute)
-        return tokens, {"text_embeds": pooled, "time_ids": sizes}
+        return tokens, {"text_embeds": pooled, "time_ids": self._size_numbers(row.size for row in rows)}
 
 
 def _rounded(height: int, width: int, factor: float) -> tuple[int, int]:
@@ -129,7 +137,7 @@ def alike(rows: Sequence[Row]) -> list[list[int]]:
     for position, row in sorted(enumerate(rows), key=lambda pair: -pair[1].conditioning.tokens.shape[1]):
         own, kind = int(row.conditioning.tokens.shape[1]), kind_of(row)
         for number, (other, length, members) in enumerate(calls):
-            longest = max(int(rows[member].conditioning.tokens.shape[1]) for member in members)
+            longest = int(rows[members[0]].conditioning.tokens.shape[1])
             if kind == other and (common := math.lcm(length, own)) <= MOST_REPEATS * longest:
                 calls[number] = (kind, common, [*members, position])
                 break

@@ -12,6 +12,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 
 from swarm.architectures.architecture import LatentFormat
 from swarm.architectures.companions import TEXT_ENCODERS
+from swarm.architectures.families.latents import PLAYGROUND_LATENT
 from swarm.base.errors import BadInput
 from swarm.engine.checkpoint import Checkpoint
 from swarm.engine.components import Parts, Source
@@ -108,12 +109,15 @@ def _parts(
             default_layer=kind.layer + dropped,
             normalise=kind.norms,
             dropped=dropped,
+            summary=kind is SD1,
         )
         for slot, model in zip(kind.texts, text, strict=True)
     ]
+    is_playground = noise.get("prediction_type") == "edm"
     return Parts(
         denoiser=unet,
-        vae=PlaygroundVae(vae) if noise.get("prediction_type") == "edm" else vae,
+        vae=PlaygroundVae(vae) if is_playground else vae,
+        latent=PLAYGROUND_LATENT if is_playground else None,
         text=ClipText(clips, tokenizer),
         text_modules=text,
         noise=noise,

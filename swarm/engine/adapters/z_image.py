@@ -12,7 +12,9 @@ from swarm.engine.chains import blocks
 from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes
 from swarm.engine.denoisers import any_lengths, token_width
 from swarm.engine.device import Device
+from swarm.engine.once import Numbers, OncePerPrompts
 from swarm.engine.packing import PATCH, even
+from swarm.engine.spots import Spot
 
 
 class ZImageDenoiser:
@@ -23,6 +25,8 @@ class ZImageDenoiser:
         self._device = device
         embedder: Any = components.denoiser.cap_embedder
         self._dtype: torch.dtype = embedder[1].weight.dtype
+        self._numbers = Numbers(device)
+        self._prompts = OncePerPrompts(self._told)
 
     def size_numbers(self, width: int, height: int, *, enhanced: bool) -> Sizes:
         return NO_SIZES
@@ -40,11 +44,14 @@ class ZImageDenoiser:
         pictures = even(torch.cat([row.x for row in rows])).to(place, dtype).unsqueeze(2)
         answers = self._network(
             list(pictures.unbind(0)),
-            torch.tensor([1.0 - row.sigma for row in rows], device=place, dtype=torch.float32),
-            [row.conditioning.tokens[0].to(place, dtype) for row in rows],
+            self._numbers(1.0 - row.sigma for row in rows),
+            list(self._prompts(rows)),
             return_dict=False,
         )[0]
         return -torch.stack([answer.float() for answer in answers]).squeeze(2)[..., :height, :width]
+
+    def _told(self, rows: Sequence[Row]) -> tuple[torch.Tensor, ...]:
+        return tuple(row.conditioning.tokens[0].to(self._device.place, self._dtype) for row in rows)
 
 
 def row_width(network: Any) -> int:
@@ -63,6 +70,11 @@ def _picture(row: Row) -> slice:
     return slice(0, -(-height // PATCH) * -(-width // PATCH))
 
 
+def _attention(network: Any, line: Row, _words: int) -> list[Spot]:
+    own = _picture(line)
+    return [Spot(holder=layer.attention.to_out._modules, name="0", picture=own) for layer in network.layers]
+
+
 ADAPTER = Adapter(
     id="z-image",
     pipelines=PIPELINES,
@@ -71,4 +83,5 @@ ADAPTER = Adapter(
     lora_keys=lora_keys,
     row_width=row_width,
     chain=blocks("layers", last="all_final_layer.2-1", picture=_picture),
+    attention=_attention,
 )

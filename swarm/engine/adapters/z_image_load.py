@@ -42,7 +42,7 @@ class ZImageText(Remembering):
         self._language = language
 
     def encoded(self, text: str, options: TextOptions) -> Conditioning:
-        return Conditioning(tokens=self._language.encode(text))
+        return Conditioning(tokens=self._language.encode(text, options.stop_at_layer))
 
 
 def load(source: Source) -> Parts:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from swarm.base.errors import BadInput
 from swarm.engine.device import Device
+from swarm.engine.networks.extras import wanted
 from swarm.engine.networks.network import Network
 from swarm.engine.networks.yolo import Finding, Fitted, findings
 from swarm.jobs.job import ModelFile
@@ -53,10 +54,7 @@ def onnx_session(file: ModelFile) -> Any:
     try:
         runtime = import_module("onnxruntime")
     except (ImportError, RuntimeError):
-        raise BadInput(
-            f"The file '{file.name}' is an ONNX model. These need the extra 'detectors': install it with "
-            "pip install 'swarm[detectors]'."
-        ) from None
+        raise BadInput(f"The file '{file.name}' is an ONNX model. These need {wanted('detectors')}") from None
     try:
         return runtime.InferenceSession(str(file.path), providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - the runtime's own errors share no base class

@@ -12,10 +12,12 @@ from torch import Tensor
 from swarm.base.errors import BadInput
 from swarm.engine.device import Device, is_out_of_memory
 from swarm.engine.networks.compact import compact, is_compact
+from swarm.engine.networks.extras import wanted
 from swarm.engine.networks.network import Network
 from swarm.engine.networks.rrdb import is_rrdb, rrdb
 from swarm.engine.networks.weights import filled, read_weights
 from swarm.engine.tiling import in_tiles
+from swarm.engine.torchvision_operators import declare_missing_operators
 from swarm.jobs.job import ModelFile
 
 OVERLAP = 32
@@ -83,12 +85,17 @@ def load(file: ModelFile, device: Device) -> Upscaler:
 
 def _by_spandrel(file: ModelFile, weights: Mapping[str, Tensor], device: Device) -> Upscaler:
     """Any other architecture, where the library that knows them is installed and works."""
+    declare_missing_operators()
     try:
         spandrel = import_module("spandrel")
-    except (ImportError, RuntimeError):
+    except ImportError:
         raise BadInput(
-            f"The upscaler '{file.name}' is neither ESRGAN nor Real-ESRGAN. Other kinds need the extra 'upscalers': "
-            "install it with pip install 'swarm[upscalers]'."
+            f"The upscaler '{file.name}' is neither ESRGAN nor Real-ESRGAN. Other kinds need {wanted('upscalers')}"
+        ) from None
+    except RuntimeError as error:
+        raise BadInput(
+            f"The upscaler '{file.name}' is neither ESRGAN nor Real-ESRGAN. The library for other kinds, spandrel, is "
+            f"installed but cannot be loaded: {str(error).partition(chr(10))[0]}"
         ) from None
     try:
         found = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(weights))

@@ -9,8 +9,10 @@ import torch
 
 from swarm.base.errors import BadInput
 from swarm.engine.whole.wish import Wish
+from swarm.features.core import CFG_SCALE
 from swarm.features.flux_guidance import FLUX_GUIDANCE_SCALE
 from swarm.features.image_to_video import VIDEO_AUGMENTATION_LEVEL, VIDEO_MIN_CFG, VIDEO_MOTION_BUCKET
+from swarm.prompt.sections import Section
 
 _USUAL_FRAMES = {"Wan": 81, "LTX": 97, "HunyuanVideo": 73, "Cosmos": 121}
 """By how the pipeline's name begins: clips as long as people usually make them with it."""
@@ -44,7 +46,8 @@ def _guidance(known: Any, wish: Wish) -> dict[str, Any]:
     if "max_guidance_scale" in known:
         return {"max_guidance_scale": wish.cfg, "min_guidance_scale": _at_most(wish.input.get(VIDEO_MIN_CFG), wish.cfg)}
     if "true_cfg_scale" not in known:
-        return {"guidance_scale": wish.cfg}
+        second = None if wish.swap_share is None else wish.input.given_within(CFG_SCALE, Section.VIDEO_SWAP)
+        return {"guidance_scale": wish.cfg} | ({} if second is None else {"guidance_scale_2": second})
     own = wish.input.given(FLUX_GUIDANCE_SCALE)
     return {"true_cfg_scale": wish.cfg} | ({} if own is None else {"guidance_scale": own})
 
@@ -64,10 +67,16 @@ def _motion(pipe: Any, known: Any, wish: Wish) -> dict[str, Any]:
     vae = getattr(pipe, "vae", None)
     if vae is not None and vae.config.get("timestep_conditioning"):
         told |= {"decode_timestep": 0.05, "decode_noise_scale": 0.025}  # as LTX' makers decode
-    frames = wish.frames
+    frames = _frames(pipe, wish)
+    return told if frames is None else told | {"num_frames": frames}
+
+
+def _frames(pipe: Any, wish: Wish) -> int | None:
+    """As many as it is called for; None for as many as the pipeline itself would make."""
+    name, frames = type(pipe).__name__, wish.frames
     if frames is None:
-        frames = next((count for start, count in _USUAL_FRAMES.items() if type(pipe).__name__.startswith(start)), None)
-    return told if frames is None else told | {"num_frames": whole_frames(pipe, frames)}
+        frames = next((count for start, count in _USUAL_FRAMES.items() if name.startswith(start)), None)
+    return None if frames is None else whole_frames(pipe, frames)
 
 
 def _pictures(pipe: Any, known: Any, wish: Wish, width: int, height: int) -> dict[str, Any]:
@@ -102,14 +111,29 @@ def makes_clips(pipe: Any) -> bool:
 
 def whole_frames(pipe: Any, frames: int) -> int:
     """The largest number of frames, up to the wish, that the VAE can pack: one, and then whole groups."""
-    group = next((int(found) for name in _FRAME_STEPS if (found := getattr(pipe, name, None))), 1)
+    group = _frame_group(pipe)
     return (max(1, frames) - 1) // group * group + 1
+
+
+def _frame_group(pipe: Any) -> int:
+    return next((int(found) for name in _FRAME_STEPS if (found := getattr(pipe, name, None))), 1)
 
 
 def pixel_step(pipe: Any) -> int:
     """What both sides must be multiples of: latent cells, in patches."""
-    cell = next((int(found) for name in _PIXEL_STEPS if (found := getattr(pipe, name, None))), 8)
+    cell = _cell(pipe)
     patch = getattr(getattr(pipe, "transformer", None), "config", {}).get("patch_size") or 1
     patch = patch[-1] if isinstance(patch, list | tuple) else patch
     packs = hasattr(pipe, "_pack_latents") and patch == 1 and not makes_clips(pipe)
     return cell * (2 if packs else int(patch))
+
+
+def _cell(pipe: Any) -> int:
+    return next((int(found) for name in _PIXEL_STEPS if (found := getattr(pipe, name, None))), 8)
+
+
+def latent_cells(pipe: Any, wish: Wish, *, all_frames: bool) -> int:
+    """Places of the latent of a picture, or of one frame of a clip, or of all of them."""
+    places = (wish.width // _cell(pipe)) * (wish.height // _cell(pipe))
+    frames = _frames(pipe, wish) if all_frames and makes_clips(pipe) else None
+    return places if frames is None else places * ((frames - 1) // _frame_group(pipe) + 1)

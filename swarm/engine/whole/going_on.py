@@ -84,16 +84,9 @@ def sees_pictures(pipe: Any) -> bool:
     return bool(pipe.config.get("expand_timesteps")) or config.in_channels > config.out_channels
 
 
-def pipeline_going_on(pipe: Any, sampler: str | None) -> Any:
-    """The class that is shown several frames to begin with, for those that `shared_frames` says more than one for.
-
-    Raises BadInput for a sampler that cannot step frames of different noise.
-    """
-    if not isinstance(pipe, _LTX):
-        return WanGoingOn
-    if sampler not in (None, "euler"):
-        raise BadInput(f"The sampler '{sampler}' cannot go on from frames with LTX-Video. Choose 'euler'.")
-    return LTXConditionPipeline
+def pipeline_going_on(pipe: Any) -> Any:
+    """The class that is shown several frames to begin with, for those that `shared_frames` says more than one for."""
+    return LTXConditionPipeline if isinstance(pipe, _LTX) else WanGoingOn
 
 
 def scheduler_going_on(kind: Any, own: Any) -> Any:

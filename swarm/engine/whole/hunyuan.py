@@ -1,4 +1,4 @@
-"""HunyuanVideo from single files: the transformer, with LLaMA 3, CLIP-L and the VAE beside it."""
+"""HunyuanVideo from text from single files: the transformer, with LLaMA 3, CLIP-L and the VAE beside it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from transformers import LlamaConfig, LlamaModel
 
 from swarm.base.errors import BadInput
 from swarm.engine.checkpoint import Checkpoint
-from swarm.engine.components import Source
 from swarm.engine.encoders import clip_l
 from swarm.engine.language_models import Kind, language_model
 from swarm.engine.loader import refuse_gaps
@@ -24,11 +23,11 @@ from swarm.engine.own_tokenizer import own_tokenizer
 from swarm.engine.shapes import Shapes, count
 from swarm.engine.tokenizer import clip_tokenizer
 from swarm.engine.whole.hunyuan_vae import hunyuan_vae
-from swarm.engine.whole.single import Single, converted
+from swarm.engine.whole.single import Single, converted, source_of
 
 PREFIXES = ("model.model.", "model.diffusion_model.", "diffusion_model.", "transformer.", "model.", "")
 _MARKER = "img_in.proj.weight"
-_SHIFT = 7.0
+SHIFT = 7.0
 _LLAMA = Kind(
     slot="llama", what="LLaMA 3", model=LlamaModel, config=LlamaConfig, theta=500_000.0, eps=1e-5, turned=True
 )
@@ -54,25 +53,33 @@ _RESPELLED = (
 def load_hunyuan(single: Single) -> Any:
     """The pipeline, clips from text. Raises BadInput for what it does not understand, and for missing companions."""
     file = Checkpoint(single.file.path)
-    transformer = _transformer(file, single)
-    tokenizer, llama = _llama(single)
+    transformer = hunyuan_transformer(file, single)
+    tokenizer, llama = llama_3(single)
     return HunyuanVideoPipeline(
         transformer=transformer,
         vae=hunyuan_vae(single),
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=_SHIFT),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT),
         text_encoder=llama,
         tokenizer=tokenizer,
-        text_encoder_2=_clip(single),
+        text_encoder_2=plain_clip(single),
         tokenizer_2=clip_tokenizer(),
     )
 
 
-def _transformer(file: Checkpoint, single: Single) -> Any:
+def hunyuan_transformer(file: Checkpoint, single: Single, *, sees: bool = False) -> Any:
+    """`sees`: for clips from a picture, which it is shown beside the noise or in place of the first frame's.
+
+    Raises BadInput.
+    """
     prefix = file.prefix(PREFIXES, _MARKER)
     if prefix is None:
         raise BadInput(f"The model file '{single.file.name}' holds no denoiser of HunyuanVideo in its original names.")
     shapes = {published(name): shape for name, shape in file.below(prefix).items()}
-    config = {**transformer_config(shapes), **file.config().get("transformer", {})}
+    config = transformer_config(shapes)
+    if sees:
+        beside = config["in_channels"] > config["out_channels"]
+        config["image_condition_type"] = "latent_concat" if beside else "token_replace"
+    config |= file.config().get("transformer", {})
     return converted(HunyuanVideoTransformer3DModel, config, file, prefix, _converted, single.dtype)
 
 
@@ -121,10 +128,10 @@ def _converted(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return apart | convert_hunyuan_video_transformer_to_diffusers(named)
 
 
-def _llama(single: Single) -> tuple[Any, Any]:
-    """(tokenizer, LLaMA 3's layers)."""
+def llama_3(single: Single) -> tuple[Any, Any]:
+    """(tokenizer, LLaMA 3's layers). Raises BadInput."""
     part = single.part("llama", "LLaMA 3 text encoder", "llava_llama3_fp8_scaled.safetensors")
-    model = language_model(_source(single), _LLAMA, single.dtype)
+    model = language_model(source_of(single), _LLAMA, single.dtype)
     refuse_gaps(part.name, model)
     tokenizer: Any = own_tokenizer(Checkpoint(part.path))
     if tokenizer.pad_token is None:
@@ -132,19 +139,9 @@ def _llama(single: Single) -> tuple[Any, Any]:
     return tokenizer, model.to(single.dtype).eval()
 
 
-def _clip(single: Single) -> Any:
+def plain_clip(single: Single) -> Any:
+    """CLIP-L. Raises BadInput."""
     part = single.part("clip_l", "CLIP-L text encoder", "clip_l.safetensors")
-    model: Any = clip_l(_source(single), (), single.dtype)
+    model: Any = clip_l(source_of(single), (), single.dtype)
     refuse_gaps(part.name, model)
     return model.to(single.dtype).eval()
-
-
-def _source(single: Single) -> Source:
-    return Source(
-        file=single.file,
-        device=single.device,
-        architecture=single.family,
-        checkpoint=None,
-        folder=None,
-        parts=single.parts,
-    )

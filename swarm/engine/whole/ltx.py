@@ -9,13 +9,10 @@ from diffusers import FlowMatchEulerDiscreteScheduler, LTXPipeline, LTXVideoTran
 from diffusers.loaders.single_file_utils import convert_ltx_transformer_checkpoint_to_diffusers
 
 from swarm.engine.checkpoint import Checkpoint
-from swarm.engine.components import Source
-from swarm.engine.encoders import t5
-from swarm.engine.loader import refuse_gaps
 from swarm.engine.shapes import count
 from swarm.engine.tokenizer import t5_tokenizer
 from swarm.engine.whole.ltx_vae import ltx_vae
-from swarm.engine.whole.single import Single, converted, denoiser_prefix
+from swarm.engine.whole.single import Single, converted, denoiser_prefix, t5xxl
 
 _MARKER = "patchify_proj.weight"
 _HEADS = 32
@@ -47,7 +44,7 @@ def load_ltx(single: Single) -> Any:
     return LTXPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(**_NOISE),
         vae=ltx_vae(file, single),
-        text_encoder=_text_encoder(single),
+        text_encoder=t5xxl(single),
         tokenizer=t5_tokenizer(),
         transformer=transformer,
     )
@@ -65,18 +62,3 @@ def transformer_config(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
         "num_layers": count(shapes, r"transformer_blocks\.(\d+)\."),
         "caption_channels": shapes["caption_projection.linear_1.weight"][1],
     }
-
-
-def _text_encoder(single: Single) -> Any:
-    part = single.part("t5xxl", "T5-XXL text encoder", "t5xxl_fp16.safetensors")
-    source = Source(
-        file=single.file,
-        device=single.device,
-        architecture=single.family,
-        checkpoint=None,
-        folder=None,
-        parts=single.parts,
-    )
-    model: Any = t5(source, (), single.dtype)
-    refuse_gaps(part.name, model)
-    return model.to(single.dtype).eval()

@@ -15,6 +15,9 @@ from diffusers.pipelines.auto_pipeline import (
 
 from swarm.base.errors import BadInput
 from swarm.engine.whole.going_on import WanGoingOn, pipeline_going_on, scheduler_going_on, sees_pictures
+from swarm.engine.whole.solvers import set_out
+from swarm.engine.whole.walking import Walking
+from swarm.engine.whole.way import handover
 from swarm.engine.whole.wish import Wish
 
 _FROM_PICTURE = ("Img2Img", "ImageToImage", "ImageToVideo", "Image2Video")
@@ -28,8 +31,8 @@ _NO_FILM = (
 _NO_MASK = "This model cannot fill a masked area: diffusers has no such pipeline for it. Remove the mask."
 
 
-def shell_for(pipe: Any, wish: Wish, exchange: Callable[[Any], Any]) -> Any:
-    """The pipeline that makes `wish` out of `pipe`'s weights. `exchange`: what becomes of each scheduler.
+def shell_for(pipe: Any, wish: Wish, exchange: Callable[[Any, Any], Any]) -> Any:
+    """The pipeline that makes `wish` out of `pipe`'s weights. `exchange(kind, scheduler)`: what becomes of each.
 
     Raises BadInput where the family has no pipeline for it.
     """
@@ -37,7 +40,7 @@ def shell_for(pipe: Any, wish: Wish, exchange: Callable[[Any], Any]) -> Any:
     parts = {name: part for name, part in pipe.components.items() if name in signature(kind.__init__).parameters}
     for name, part in parts.items():
         if hasattr(part, "set_timesteps") and hasattr(part, "step"):
-            parts[name] = exchange(scheduler_going_on(kind, part))
+            parts[name] = exchange(kind, scheduler_going_on(kind, part))
     settings = _settings(pipe, kind, parts)
     if wish.swap_share is not None and parts.get("transformer_2") is not None:
         settings["boundary_ratio"] = _boundary(parts["scheduler"], wish)
@@ -45,20 +48,33 @@ def shell_for(pipe: Any, wish: Wish, exchange: Callable[[Any], Any]) -> Any:
     if isinstance(made, WanGoingOn):
         made.before = wish.before
     made.set_progress_bar_config(disable=True)
+    _tell(made, wish)
+    set_out(made)
     return made
+
+
+def _tell(made: Any, wish: Wish) -> None:
+    """What some pipelines are not told by their call: how strongly to guide, and which size to choose one near."""
+    if hasattr(made, "guider"):
+        made.guider = made.guider.new(guidance_scale=wish.cfg)
+    if hasattr(made, "target_size"):
+        made.target_size = round((wish.width * wish.height) ** 0.5)
 
 
 def _boundary(scheduler: Any, wish: Wish) -> float:
     """The noise level below which the second model takes over, so that it gets its share of the steps."""
     assert wish.swap_share is not None
+    whole = float(scheduler.config.num_train_timesteps)
+    if isinstance(scheduler, Walking):
+        return scheduler.swapped_below(wish.steps) / whole
     kind: Any = type(scheduler).__mro__[1]  # the same without a watch
     probe = kind.from_config(scheduler.config)
     probe.set_timesteps(wish.steps)
     times = [float(time) for time in probe.timesteps]
-    first = round(len(times) * (1.0 - wish.swap_share))
-    before = times[first - 1] if first > 0 else float(scheduler.config.num_train_timesteps) + 1.0
+    first = handover(len(times), wish.swap_share)
+    before = times[first - 1] if first > 0 else whole + 1.0
     after = times[first] if first < len(times) else -1.0
-    return (before + after) / 2.0 / float(scheduler.config.num_train_timesteps)
+    return (before + after) / 2.0 / whole
 
 
 def _settings(pipe: Any, kind: Any, parts: dict[str, Any]) -> dict[str, Any]:
@@ -74,7 +90,7 @@ def _settings(pipe: Any, kind: Any, parts: dict[str, Any]) -> dict[str, Any]:
 def _kind(pipe: Any, wish: Wish) -> Any:
     own = type(pipe)
     if len(wish.before) > 1:
-        return pipeline_going_on(pipe, wish.sampler)
+        return pipeline_going_on(pipe)
     if wish.film:
         return _reworking(pipe)
     takes = signature(own.__call__).parameters
@@ -88,7 +104,9 @@ def _kind(pipe: Any, wish: Wish) -> Any:
         if "mask_image" not in takes:
             return own
     if wish.image is not None:
-        return _other(pipe, AUTO_IMAGE2IMAGE_PIPELINES_MAPPING, _FROM_PICTURE, "image", _NO_PICTURE)
+        return _other(
+            pipe, AUTO_IMAGE2IMAGE_PIPELINES_MAPPING, _FROM_PICTURE, "image", getattr(pipe, "blind", _NO_PICTURE)
+        )
     return own
 
 

@@ -15,8 +15,9 @@ from swarm.architectures.architecture import Architecture
 from swarm.base.errors import BadInput
 from swarm.base.registry import Registry, collect
 from swarm.engine.checkpoint import Checkpoint
+from swarm.engine.components import Source
 from swarm.engine.device import Device
-from swarm.engine.encoders import ALONE
+from swarm.engine.encoders import ALONE, t5
 from swarm.engine.loader import built, fill, refuse_gaps
 from swarm.engine.own_tokenizer import own_tokenizer
 from swarm.engine.renaming import DENOISER_PREFIXES
@@ -29,6 +30,8 @@ _FOLDERS = {
     "umt5xxl": "clip",
     "t5xxl": "clip",
     "llama": "clip",
+    "qwen2.5vl": "clip",
+    "byt5": "clip",
     "clip_l": "clip",
     "vae": "VAE",
     "clip_vision": "clip_vision",
@@ -114,3 +117,28 @@ def umt5(single: Single) -> tuple[Any, Any]:
     model.tie_weights()
     refuse_gaps(part.name, model)
     return own_tokenizer(file, end=True), model.to(single.dtype).eval()
+
+
+def source_of(single: Single) -> Source:
+    """Where the files beside a model are, as the readers of text encoders want it."""
+    return Source(
+        file=single.file,
+        device=single.device,
+        architecture=single.family,
+        checkpoint=None,
+        folder=None,
+        parts=single.parts,
+    )
+
+
+def t5xxl(single: Single) -> Any:
+    """T5-XXL's encoder from its own file. Raises BadInput."""
+    part = single.part("t5xxl", "T5-XXL text encoder", "t5xxl_fp16.safetensors")
+    model: Any = t5(source_of(single), (), single.dtype)
+    refuse_gaps(part.name, model)
+    return model.to(single.dtype).eval()
+
+
+def as_they_are(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The conversion of a file that is in diffusers' names."""
+    return tensors

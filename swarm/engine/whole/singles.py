@@ -9,7 +9,10 @@ import torch
 
 from swarm.base.errors import BadInput
 from swarm.engine.device import Device
+from swarm.engine.whole.cogvideox import load_cogvideox
 from swarm.engine.whole.hunyuan import load_hunyuan
+from swarm.engine.whole.hunyuan_15 import load_hunyuan_15
+from swarm.engine.whole.hunyuan_picture import load_hunyuan_picture
 from swarm.engine.whole.ltx import load_ltx
 from swarm.engine.whole.single import Single, family_of
 from swarm.engine.whole.svd import load_svd
@@ -20,7 +23,11 @@ _LOADERS: Mapping[str, Callable[[Single], Any]] = {
     "WanPipeline": load_wan,
     "WanImageToVideoPipeline": load_wan,
     "LTXPipeline": load_ltx,
+    "CogVideoXPipeline": load_cogvideox,
+    "CogVideoXImageToVideoPipeline": load_cogvideox,
     "HunyuanVideoPipeline": load_hunyuan,
+    "HunyuanVideoImageToVideoPipeline": load_hunyuan_picture,
+    "HunyuanVideo15Pipeline": load_hunyuan_15,
     "StableVideoDiffusionPipeline": load_svd,
 }
 """By the diffusers class that the family names."""

@@ -12,7 +12,7 @@ from diffusers import (
     StableVideoDiffusionPipeline,
     UNetSpatioTemporalConditionModel,
 )
-from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
+from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from swarm.base.errors import BadInput
 from swarm.engine.checkpoint import Checkpoint
@@ -69,7 +69,9 @@ def load_svd(single: Single) -> Any:
         image_encoder=eyes,
         unet=_unet(file, single),
         scheduler=EulerDiscreteScheduler(**_NOISE),
-        feature_extractor=CLIPImageProcessor(size={"shortest_edge": side}, crop_size={"height": side, "width": side}),
+        feature_extractor=CLIPImageProcessorPil(
+            size={"shortest_edge": side}, crop_size={"height": side, "width": side}
+        ),
     )
 
 

@@ -12,7 +12,7 @@ from diffusers import (
     WanTransformer3DModel,
 )
 from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
-from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
+from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel
 
 from swarm.base.errors import BadInput
 from swarm.engine.checkpoint import Checkpoint
@@ -49,7 +49,7 @@ def load_wan(single: Single) -> Any:
     if transformer.config.image_dim is not None:
         eyes = _eyes(single)
         side = eyes.config.image_size
-        processor = CLIPImageProcessor(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
+        processor = CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
         parts |= {"image_encoder": eyes, "image_processor": processor}
     return WanImageToVideoPipeline(**parts)
 

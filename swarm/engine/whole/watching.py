@@ -47,14 +47,20 @@ class Watch:
     def after(self, scheduler: Any, said: Any, sample: Any, result: Any) -> None:
         """A step is done. Raises Cancelled."""
         self.done += 1
+        planned = getattr(self.pipe, "_num_timesteps", None) or len(scheduler.timesteps)
+        self._tell(self.done, max(self.done, planned), lambda: predicted(scheduler, said, sample, result))
+
+    def walked(self, done: int, total: int, clean: torch.Tensor) -> None:
+        """The network has answered, and so many steps are done. `clean`: what it predicts. Raises Cancelled."""
+        self.done = done
+        self._tell(done, total, lambda: clean)
+
+    def _tell(self, done: int, total: int, clean: Callable[[], torch.Tensor | None]) -> None:
         if self._is_cancelled():
             raise Cancelled
-        planned = getattr(self.pipe, "_num_timesteps", None) or len(scheduler.timesteps)
-        self._stepped(self.done, max(self.done, planned))
-        if self._wants_clean():
-            latent = predicted(scheduler, said, sample, result)
-            if latent is not None:
-                self._clean(latent)
+        self._stepped(done, total)
+        if self._wants_clean() and (latent := clean()) is not None:
+            self._clean(latent)
 
 
 def watched(scheduler: Any, watch: Watch) -> Any:

@@ -8,8 +8,8 @@ import torch
 from diffusers import FluxControlNetModel, SD3ControlNetModel
 
 from tests.support.tiny.family import TinyFamily
-from tests.support.tiny.flux import DEV
-from tests.support.tiny.weights import Tensors, refreshed, state
+from tests.support.tiny.flux import DEV, WIDTH
+from tests.support.tiny.weights import Tensors, fresh, refreshed, state
 
 
 def flux_net(**more: Any) -> Any:
@@ -20,6 +20,11 @@ def flux_net(**more: Any) -> Any:
 
 def sd3_net(family: TinyFamily, **more: Any) -> Any:
     return refreshed(SD3ControlNetModel.from_config({**family.config(), "num_layers": 1, **more}), 22)
+
+
+def wide_lora() -> Tensors:
+    """Of a LoRA that leads tiny Flux.1 models along a picture, as Black Forest Labs write them: the layer it widens."""
+    return fresh({"img_in.lora_A.weight": (4, 128), "img_in.lora_B.weight": (WIDTH, 4)}, 23)
 
 
 def original_small(net: Any) -> Tensors:

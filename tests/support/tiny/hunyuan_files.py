@@ -116,13 +116,15 @@ def clip() -> Any:
 
 def save(folder: Path, *, repacked: bool = False, family: str = "") -> Path:
     """The transformer's file, as published or as repacked for ComfyUI."""
-    tensors = {_repacked(name) if repacked else name: value for name, value in _transformer().items()}
+    named = published_tensors(pipeline().transformer)
+    tensors = {_repacked(name) if repacked else name: value for name, value in named.items()}
     config = {"transformer": {"rope_axes_dim": [2, 4, 4]}}
     return write(folder / "hunyuan.safetensors", tensors, config, family)
 
 
-def _transformer() -> Tensors:
-    tensors = state(pipeline().transformer)
+def published_tensors(transformer: Any) -> Tensors:
+    """A transformer with one block of each kind, in its original names."""
+    tensors = state(transformer)
     named: Tensors = {}
     for home, (parts, old) in _FUSED.items():
         for leaf in ("weight", "bias"):

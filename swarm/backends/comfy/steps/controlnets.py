@@ -7,9 +7,9 @@ from swarm.backends.comfy.graph import Link
 from swarm.backends.comfy.steps.models import family_of
 from swarm.base.errors import BackendError
 from swarm.features.controlnet import preprocessor_of
-from swarm.features.controlnet_images import CANNY
 from swarm.features.controlnet_slots import AUTO, NONE, ONE, SLOTS, Slot
 from swarm.features.init_image import INIT_IMAGE
+from swarm.features.preprocessors.canny import CANNY
 from swarm.features.resolution import HEIGHT, WIDTH
 
 _LOW, _HIGH = 0.4, 0.8
@@ -55,7 +55,7 @@ def _hint(building: Building, slot: Slot) -> Link:
     wanted = preprocessor_of(building.job.input, slot)
     if wanted == NONE:
         return picture
-    if wanted != CANNY:
+    if wanted != CANNY.id:
         raise BackendError(f"This backend cannot prepare pictures by '{wanted}'. Give a prepared one and choose None.")
     return building.add("Canny", image=picture, low_threshold=_LOW, high_threshold=_HIGH)
 
