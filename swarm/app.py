@@ -334,11 +334,6 @@ def _own_logs() -> Iterator[LogBuffer]:
 
 
 async def _prepare(options: LaunchOptions, state: AppState) -> None:
-    limit_workers()
-    await to_thread(_prepare_folders, options, state)
-
-
-async def _prepare(options: LaunchOptions, state: AppState) -> None:
     """What comes before anything is served."""
     limit_workers()
     await to_thread(_prepare_folders, options, state)
