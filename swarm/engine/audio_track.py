@@ -5,37 +5,22 @@ The exit code is 0 when it was written, 2 when the video has no sound that can b
 
 from __future__ import annotations
 
-import argparse
 import io
-import os
 import sys
 from typing import IO
 
 import av
 from av.audio.stream import AudioStream
 
-from swarm.engine.confine import confine
+from swarm.engine.confined_video import run_confined
 
-NO_SOUND = 2
 _BITS_PER_SECOND = 192_000
 _RATES = (32_000, 44_100, 48_000)
-_MEMORY = 2 * 1024**3
-_LARGEST = 512 * 1024**2
 _FRAME = 1152
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m swarm.engine.audio_track", description=__doc__)
-    parser.add_argument("source", type=int, help="number of the open file to read")
-    parser.add_argument("target", type=int, help="number of the open file to write")
-    given = parser.parse_args()
-    _rehearse()
-    confine(memory=_MEMORY, file_size=_LARGEST, seconds=600)
-    with os.fdopen(given.source, "rb") as source, os.fdopen(given.target, "wb") as target:
-        try:
-            return 0 if extract(source, target) else NO_SOUND
-        except (av.FFmpegError, ValueError, EOFError):
-            return NO_SOUND
+    return run_confined("swarm.engine.audio_track", __doc__, _rehearse, extract, seconds=600)
 
 
 def extract(source: IO[bytes], target: IO[bytes]) -> bool:
@@ -64,7 +49,7 @@ def extract(source: IO[bytes], target: IO[bytes]) -> bool:
 
 
 def _rehearse() -> None:
-    """Have everything loaded that is needed: once confined, this process opens no files."""
+    """Have everything loaded that is needed."""
     held = io.BytesIO()
     with av.open(held, "w", format="wav") as made:
         stream = made.add_stream("pcm_s16le", rate=44_100)

@@ -60,6 +60,9 @@ class Branches:
         self._components = components
         self._known: OrderedDict[_Key, tuple[Branch, ...]] = OrderedDict()
 
+    def let_go(self) -> None:
+        self._known.clear()
+
     @contextmanager
     def acting(self, uses: Sequence[LoraUse]) -> Iterator[None]:
         """Calls inside go through these LoRAs too. Raises BadInput for files that do not fit."""

@@ -19,7 +19,7 @@ from swarm.engine.device import Device
 from swarm.engine.direct import call_directly
 from swarm.engine.encoders import from_folder
 from swarm.engine.loader import Named, built, fill, read_json, refuse_gaps, settle
-from swarm.engine.once import Copies, Numbers
+from swarm.engine.once import Copies, Numbers, let_go
 from swarm.engine.picture_adapters import (
     PictureAdapter,
     check_picture_adapter,
@@ -71,6 +71,11 @@ class KeptNets:
                 self._nets.popitem(last=False)
         self._nets.move_to_end(key)
         return net
+
+    def let_go(self) -> None:
+        """Take them off the device, with what they keep there; they are loaded anew when they are asked for again."""
+        self._nets.clear()
+        let_go(self)
 
 
 class Controls(KeptNets):

@@ -97,7 +97,7 @@ class FirstBlock:
     def answers(self, call: Callable[[Sequence[Row]], torch.Tensor], rows: Sequence[Row]) -> torch.Tensor:
         """What `call` answers to rows of one entry of `together`."""
         memories = [row.memory for row in rows if row.memory is not None]
-        if not memories or rows[0].controls:
+        if not memories or rows[0].controls or rows[0].away is not None:
             for memory in memories:
                 memory.first = memory.rest = None
             return call(rows)

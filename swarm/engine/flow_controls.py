@@ -59,6 +59,9 @@ class Hints:
         self._known.move_to_end(key)
         return known[1]
 
+    def let_go(self) -> None:
+        self._known.clear()
+
 
 def strengths(chain: Sequence[Control], like: torch.Tensor, numbers: Numbers) -> torch.Tensor:
     """(n, 1, 1)"""

@@ -62,6 +62,10 @@ class ImageWordLayers:
             for layer, own in zip(layers, before, strict=True):
                 layer.processor = own
 
+    def let_go(self) -> None:
+        self._kept.clear()
+        self._said.let_go()
+
     def _told(self, rows: Sequence[Row]) -> list[Said | None]:
         """What each cross-attention layer hears: None where it is deaf."""
         words = [found for row in rows if (found := words_in(row.conditioning)) is not None]

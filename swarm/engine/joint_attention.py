@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import torch
 
 from swarm.engine.chains import StandIn
-from swarm.engine.components import Denoiser, Row, Sizes
+from swarm.engine.components import Components, Denoiser, Row, Sizes
 from swarm.engine.device import Device
 from swarm.engine.normalized_attention import normalized
 from swarm.engine.once import Numbers
@@ -47,6 +47,12 @@ class LedDenoiser:
         words = max(int(line.conditioning.tokens.shape[1]) for line in lines)
         with _standing_in(self._spots(self._network, lines[0], words), Leading(pairs, told)):
             return self._plain(lines)[: len(rows)]
+
+
+def denoiser_for(components: Components, device: Device) -> Denoiser:
+    """The denoiser of loaded components, which can be led where its family says how."""
+    plain, spots = components.adapter.denoiser(components, device), components.adapter.attention
+    return plain if spots is None else LedDenoiser(plain, components.denoiser, spots, device)
 
 
 def paired(rows: Sequence[Row]) -> tuple[list[Row], list[Pair], list[Away]]:

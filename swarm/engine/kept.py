@@ -18,7 +18,7 @@ class KeptProjection:
 
     def __init__(self, forward: Callable[[torch.Tensor], torch.Tensor], keeper: Keeper) -> None:
         self._forward = forward
-        self._keeper = keeper
+        self.keeper = keeper
         self._seen: torch.Tensor | None = None
         self._made: torch.Tensor | None = None
 
@@ -26,11 +26,19 @@ class KeptProjection:
         if x is self._seen and self._made is not None:
             return self._made
         made = self._forward(x)
-        if x is self._keeper.kept:
+        if x is self.keeper.kept:
             self._seen, self._made = x, made
         else:
-            self._seen = self._made = None
+            self.let_go()
         return made
+
+    @property
+    def holds(self) -> bool:
+        """Whether it has an answer."""
+        return self._made is not None
+
+    def let_go(self) -> None:
+        self._seen = self._made = None
 
 
 class Keeper:
@@ -40,6 +48,7 @@ class Keeper:
         self.kept: torch.Tensor | None = None
         self._most = device.memory // _SHARE
         self._width = 0
+        self._projections: list[KeptProjection] = []
         for name, module in unet.named_modules():
             if name.endswith("attn2"):
                 self._wrap(module)
@@ -54,3 +63,9 @@ class Keeper:
             self._width += int(layer.out_features)
             # On the instance, so that weights, names and whoever replaces the attention's processor are unconcerned.
             layer.forward = KeptProjection(layer.forward, self)
+            self._projections.append(layer.forward)
+
+    def let_go(self) -> None:
+        """Take what was made off the device."""
+        for projection in self._projections:
+            projection.let_go()

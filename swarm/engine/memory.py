@@ -16,9 +16,10 @@ from swarm.engine.components import Components
 from swarm.engine.device import Device, resting
 from swarm.engine.errands import Errands
 from swarm.engine.first_block import FirstBlock
-from swarm.engine.joint_attention import LedDenoiser
+from swarm.engine.joint_attention import denoiser_for
 from swarm.engine.loader import Families
 from swarm.engine.lora import Patched
+from swarm.engine.once import let_go
 from swarm.engine.parking import rest, wake
 from swarm.engine.patches import Patches
 from swarm.engine.preview import colours_for
@@ -247,6 +248,8 @@ class Models:
         model = self._loaded.pop(key)
         if park and self._has_room_to_park(model.components.bytes):
             rest(model.components)
+            let_go(model)
+            let_go(model.denoiser)
             self._parked[key] = model
         else:
             for module in model.components.modules:
@@ -265,13 +268,10 @@ class Models:
 
 def made(components: Components, device: Device, errands: Errands) -> Model:
     """Components with their denoiser and preview colours."""
-    denoiser = components.adapter.denoiser(components, device)
-    if components.adapter.attention is not None:
-        denoiser = LedDenoiser(denoiser, components.denoiser, components.adapter.attention, device)
     chain = components.adapter.chain
     return Model(
         components=components,
-        denoiser=denoiser,
+        denoiser=denoiser_for(components, device),
         branches=Branches(components),
         colours=colours_for(components, device),
         device=device,

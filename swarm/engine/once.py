@@ -43,6 +43,9 @@ class Once(Generic[K, V]):
             self._made.popitem(last=False)
         return made
 
+    def let_go(self) -> None:
+        self._made.clear()
+
 
 class Numbers:
     """Rows of numbers as tensors on a device: the timesteps of a call, what guides it, sizes that it is told."""
@@ -73,6 +76,9 @@ class Copies:
         self._sent.move_to_end(id(tensor))
         return self._sent[id(tensor)][1]
 
+    def let_go(self) -> None:
+        self._sent.clear()
+
 
 class OncePerPrompts(Generic[V]):
     """What `make` makes of a call's rows, where that depends on nothing but their prompts, their `size` and the shape
@@ -92,3 +98,13 @@ class OncePerPrompts(Generic[V]):
                 self._made.popitem(last=False)
         self._made.move_to_end(key)
         return known[1]
+
+    def let_go(self) -> None:
+        self._made.clear()
+
+
+def let_go(holder: object) -> None:
+    """Have what an object keeps for later taken off the device: whatever it holds that has a method `let_go`."""
+    for kept in vars(holder).values():
+        if hasattr(kept, "let_go"):
+            kept.let_go()

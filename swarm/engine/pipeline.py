@@ -26,6 +26,7 @@ from swarm.engine.runner import Methods
 from swarm.engine.shot import Shot
 from swarm.engine.whole.arguments import arguments_for
 from swarm.engine.whole.caching import blocks_left_out
+from swarm.engine.whole.changing import changing, share_behind
 from swarm.engine.whole.compiled import blocks_compiled
 from swarm.engine.whole.folders import (
     ROOM_TO_WORK,
@@ -258,10 +259,16 @@ class WholePipelines:
         wish = solvers.wish
         shell = shell_for(held.pipe, wish, solvers.scheduler)
         watch.watch.pipe = watch.pipe = shell
-        watch.given = arguments_for(shell, prepared(shell, wish, held.heard, held.loras))
+        told_so, changes = prepared(shell, wish, held.heard, held.loras)
+        watch.given = arguments_for(shell, told_so)
         refuse_too_long(watch.given, self._device)
         try:
-            with self._compiled(held, shell, wish), blocks_left_out(shell, wish.input), solvers.listening(shell):
+            with (
+                self._compiled(held, shell, wish),
+                blocks_left_out(shell, wish.input),
+                solvers.listening(shell),
+                changing(shell, changes, lambda: share_behind(shell, watch.watch.done)),
+            ):
                 output = shell(**watch.given)
         except ValueError as error:
             if _NO_SUCH_SCHEDULE in str(error):

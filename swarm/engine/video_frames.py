@@ -5,10 +5,8 @@ Writes one line of JSON (`width`, `height`, `fps`) and then the frames, RGB. The
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
-import os
 import sys
 from typing import IO
 
@@ -16,11 +14,8 @@ import av
 import numpy as np
 from av.video.stream import VideoStream
 
-from swarm.engine.confine import confine
+from swarm.engine.confined_video import run_confined
 
-NO_PICTURE = 2
-_MEMORY = 2 * 1024**3
-_LARGEST = 512 * 1024**2
 _SIDE = 256
 _FPS = 6.0
 _SECONDS = 5.0
@@ -28,17 +23,7 @@ _MOST_READ = 600
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m swarm.engine.video_frames", description=__doc__)
-    parser.add_argument("source", type=int, help="number of the open file to read")
-    parser.add_argument("target", type=int, help="number of the open file to write")
-    given = parser.parse_args()
-    _rehearse()
-    confine(memory=_MEMORY, file_size=_LARGEST, seconds=120)
-    with os.fdopen(given.source, "rb") as source, os.fdopen(given.target, "wb") as target:
-        try:
-            return 0 if extract(source, target) else NO_PICTURE
-        except (av.FFmpegError, ValueError, EOFError):
-            return NO_PICTURE
+    return run_confined("swarm.engine.video_frames", __doc__, _rehearse, extract, seconds=120)
 
 
 def extract(source: IO[bytes], target: IO[bytes]) -> bool:
@@ -72,7 +57,7 @@ def _small(width: int, height: int) -> tuple[int, int]:
 
 
 def _rehearse() -> None:
-    """Have everything loaded that is needed: once confined, this process opens no files."""
+    """Have everything loaded that is needed."""
     held = io.BytesIO()
     with av.open(held, "w", format="avi") as made:
         stream = made.add_stream("mpeg4", rate=4)

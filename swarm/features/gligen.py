@@ -74,8 +74,8 @@ def gligen_file(input: GenerationInput, _model: ModelFile | None, files: Files) 
 
 
 def replaces_regions(context: StageContext) -> bool:
-    """Whether regions are boxes in this walk."""
-    return GLIGEN_FILE in context.files
+    """Whether regions are boxes in this walk: not in later walks on a model of another family."""
+    return GLIGEN_FILE in context.files and (context.of.name == "base" or context.tools.family == _FAMILY)
 
 
 @stage(Stage.ENCODE, order=6, when=PROMPT)

@@ -49,33 +49,36 @@ SOLVED_ANEW = (INIT_IMAGE, INIT_IMAGE_CREATIVITY, MASK_IMAGE, SAMPLER, SCHEDULER
 
 _MULTIPLE = 64
 
+IN_FRONT: dict[str, Any] = {"subtype": "Stable-Diffusion", "priority": 1.0}
+SECOND_HALF: dict[str, Any] = {"subtype": "Stable-Diffusion", "priority": 1.5, "advanced": True, "toggleable": True}
+SHARE_OF_SECOND: dict[str, Any] = {
+    "default": 0.5,
+    "min": 0,
+    "max": 1,
+    "step": 0.05,
+    "priority": 1.7,
+    "view_type": "slider",
+    "advanced": True,
+}
+"""How a video model is asked for, the second half of one that comes in two, and that half's share of the steps."""
+
 VIDEO_MODEL = Model(
     name="Video Model",
     description="An image-to-video model, which turns the finished picture into a video.",
-    subtype="Stable-Diffusion",
-    priority=1.0,
+    **IN_FRONT,
     **_PARAMS,
 )
 VIDEO_SWAP_MODEL = Model(
     name="Video Swap Model",
     description="The second half of a video model that comes in two: it takes over part of the way, at low noise.",
-    subtype="Stable-Diffusion",
-    priority=1.5,
-    advanced=True,
-    toggleable=True,
+    **SECOND_HALF,
     **_PARAMS,
 )
 VIDEO_SWAP_PERCENT = Decimal(
     name="Video Swap Percent",
     description="The share of the video's steps that the swap model gets.",
-    default=0.5,
-    min=0,
-    max=1,
-    step=0.05,
-    priority=1.7,
-    view_type="slider",
-    advanced=True,
     depends_on="videoswapmodel",
+    **SHARE_OF_SECOND,
     **_PARAMS,
 )
 VIDEO_FRAMES = Integer(

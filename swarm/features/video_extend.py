@@ -9,6 +9,9 @@ from swarm.base.errors import BadInput
 from swarm.features.core import CFG_SCALE, NEGATIVE_PROMPT, PROMPT, STEPS
 from swarm.features.groups import VIDEO_EXTEND_GROUP
 from swarm.features.image_to_video import (
+    IN_FRONT,
+    SECOND_HALF,
+    SHARE_OF_SECOND,
     SOLVED_ANEW,
     VIDEO_CFG,
     VIDEO_END_IMAGE,
@@ -42,30 +45,20 @@ _NO_MODEL = "You have an '<extend:' block in your prompt, but you don't have a '
 VIDEO_EXTEND_MODEL = Model(
     name="Video Extend Model",
     description="An image-to-video model, which makes a video longer where the prompt says <extend:frames>.",
-    subtype="Stable-Diffusion",
-    priority=1.0,
+    **IN_FRONT,
     **_PARAMS,
 )
 VIDEO_EXTEND_SWAP_MODEL = Model(
     name="Video Extend Swap Model",
     description="The second half of an extending model that comes in two: it takes over part of the way.",
-    subtype="Stable-Diffusion",
-    priority=1.5,
-    advanced=True,
-    toggleable=True,
+    **SECOND_HALF,
     **_PARAMS,
 )
 VIDEO_EXTEND_SWAP_PERCENT = Decimal(
     name="Video Extend Swap Percent",
     description="The share of an extension's steps that the swap model gets.",
-    default=0.5,
-    min=0,
-    max=1,
-    step=0.05,
-    priority=1.7,
-    view_type="slider",
-    advanced=True,
     depends_on="videoextendswapmodel",
+    **SHARE_OF_SECOND,
     **_PARAMS,
 )
 VIDEO_EXTEND_FRAME_OVERLAP = Integer(

@@ -9,14 +9,19 @@ from functools import partial
 from typing import ParamSpec, TypeVar
 
 import anyio
+from anyio import CapacityLimiter
 
 from swarm.base.database import BUSY
 from swarm.base.errors import Refused
-from swarm.base.tasks import to_thread
+from swarm.base.tasks import to_thread_limited
 
 P = ParamSpec("P")
 R = TypeVar("R")
 RETRY_SECONDS = 2.0
+WRITERS = 12
+"""Changes that may wait for the disk at once; they share its commits. While another process holds the database they all
+wait, and what only reads must find threads that do not."""
+
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +31,11 @@ class Ledger:
 
     def __init__(self) -> None:
         self._owed: deque[Callable[[], object]] = deque()
+        self._writers = CapacityLimiter(WRITERS)
+
+    async def once(self, change: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """What `change` (a method of the job store) returns. Raises Refused when the disk does not take it now."""
+        return await to_thread_limited(self._writers, partial(change, *args, **kwargs))
 
     async def write(self, change: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Make `change` (a method of the job store) now, or as soon as the disk takes it. Never raises Refused."""
@@ -37,7 +47,7 @@ class Ledger:
         """What `change` returns; asked again while another process holds the database. Raises any other refusal."""
         while True:
             try:
-                return await to_thread(change, *args, **kwargs)
+                return await self.once(change, *args, **kwargs)
             except Refused as refusal:
                 if refusal.error_id != BUSY:
                     raise
@@ -56,7 +66,7 @@ class Ledger:
 
     async def _done(self, work: Callable[[], object]) -> bool:
         try:
-            await to_thread(work)
+            await self.once(work)
         except Refused as refusal:
             logger.warning("A job's row could not be changed yet, %d wait: %s", len(self._owed), refusal.sentence)
             return False

@@ -273,7 +273,7 @@ class GenerationService:
         run.expected = sum(plan.batch for plan in planned)
         session = request.session
         rows = rows_of(planned, input, offset=request.offset, session_id=session.id, user_id=session.user.id)
-        await to_thread(self._spine.queue.accept, rows)
+        await self._ledger.once(self._spine.queue.accept, rows)
         limit = self.simultaneous(run.user)
         assert self._group is not None
         for plan in planned:

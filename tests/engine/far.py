@@ -17,6 +17,7 @@ from swarm.engine.branches import Branches
 from swarm.engine.components import Components, Denoiser, Row, TextOptions
 from swarm.engine.device import Device
 from swarm.engine.errands import Errands
+from swarm.engine.joint_attention import denoiser_for
 from swarm.engine.loader import Families
 from swarm.engine.runner import Methods, Model, Sampling
 from swarm.engine.start import families
@@ -98,7 +99,7 @@ def far(
         components = replace(components, text=Told(components))
     else:
         components = from_.load(file, device, parts)
-    denoiser = components.adapter.denoiser(components, device)
+    denoiser = denoiser_for(components, device)
     colours: Any = None
     return Model(
         components=components,

@@ -40,7 +40,9 @@ def plain(module: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", cogvideox_files.KINDS)
 def test_every_weight_arrives(beside: dict[str, ModelFile], path: Path, kind: str) -> None:
-    file = model_file(cogvideox_files.save(path, kind, prefix="model.diffusion_model."), family(kind))
+    file = model_file(
+        cogvideox_files.save(path, kind, prefix="model.diffusion_model.", respelled="i2v" in kind), family(kind)
+    )
     parts = {**beside, "vae": model_file(cogvideox_files.save_vae(path, published=True))}
     pipe = load_single(file, parts, torch.float32, choose_device(0, "auto"))
     own = cogvideox_files.pipeline(kind)

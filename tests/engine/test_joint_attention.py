@@ -82,18 +82,26 @@ def led(holder: Any, picture: int, first: bool) -> Iterator[list[int]]:
         setattr(holder, name, plain)
 
 
-@pytest.fixture(scope="module")
-def held(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[ModelFile, Mapping[str, ModelFile]]]:
+Held = Callable[[str], tuple[ModelFile, Mapping[str, ModelFile]]]
+
+
+def holding(folders: pytest.TempPathFactory) -> Held:
+    """Writes families' files when they are first asked for by name; with what completes them."""
     known: dict[str, tuple[ModelFile, Mapping[str, ModelFile]]] = {}
 
     def find(name: str) -> tuple[ModelFile, Mapping[str, ModelFile]]:
         if name not in known:
-            family, folder = NAMES[name][0], tmp_path_factory.mktemp(name.replace(" ", ""))
+            family, folder = NAMES[name][0], folders.mktemp(name.replace(" ", ""))
             path = family.make(folder, layout="single" if family.extra else "bare")
             known[name] = model(family, path), companions(family, folder)
         return known[name]
 
     return find
+
+
+@pytest.fixture(scope="module")
+def held(tmp_path_factory: pytest.TempPathFactory) -> Held:
+    return holding(tmp_path_factory)
 
 
 def pair(components: Components, x: torch.Tensor) -> tuple[Row, Row]:
@@ -112,7 +120,7 @@ def leading(row: Row, partner: Row, away: Away) -> Row:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_block_is_led_as_the_paper_says(held: Any, name: str) -> None:
+def test_every_block_is_led_as_the_paper_says(held: Held, name: str) -> None:
     _family, holder, first = NAMES[name]
     file, parts = held(name)
     components, device = families().load(file, choose_device(0, "auto"), parts), choose_device(0, "auto")
@@ -140,7 +148,7 @@ LED: dict[str, Any] = {**ASKED, "normalizedattentionguidancescale": 8.0, "normal
 
 
 @pytest.mark.parametrize("name", ["flux", "chroma", "z"])
-def test_the_negative_prompt_counts_without_guidance(bench: Bench, held: Any, name: str) -> None:
+def test_the_negative_prompt_counts_without_guidance(bench: Bench, held: Held, name: str) -> None:
     file, parts = held(name)
     plain = drawn(bench, file, parts, 1, {**ASKED, "cfgscale": 1.0})
     rain = drawn(bench, file, parts, 1, {**LED, "cfgscale": 1.0})
@@ -154,7 +162,7 @@ def test_the_negative_prompt_counts_without_guidance(bench: Bench, held: Any, na
 
 
 @pytest.mark.parametrize("name", ["sd3", "chroma"])
-def test_alone_and_together_are_the_same(bench: Bench, held: Any, name: str) -> None:
+def test_alone_and_together_are_the_same(bench: Bench, held: Held, name: str) -> None:
     file, parts = held(name)
     wishes: list[dict[str, Any]] = [
         {**LED, "cfgscale": 4.0},

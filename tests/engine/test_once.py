@@ -10,7 +10,7 @@ import torch
 
 from swarm.engine.components import Row
 from swarm.engine.device import choose_device
-from swarm.engine.once import Copies, Numbers, Once, OncePerPrompts
+from swarm.engine.once import Copies, Numbers, Once, OncePerPrompts, let_go
 from swarm.jobs.stage import Conditioning
 from tests.engine.far import ELSEWHERE, FAR
 from tests.engine.waits import Waits
@@ -33,6 +33,21 @@ def test_only_the_latest_are_kept() -> None:
     once = Once(twice, 2)
     assert [once(number) for number in (1, 2, 1, 3, 1, 2)] == [2, 4, 2, 6, 2, 4]
     assert asked == [1, 2, 3, 2]
+
+
+def test_what_is_kept_is_let_go() -> None:
+    class Holder:
+        def __init__(self) -> None:
+            self.number = 3
+            self.once: Once[int, object] = Once(lambda _number: object())
+            self.prompts: OncePerPrompts[object] = OncePerPrompts(lambda _rows: object())
+            self.copies = Copies(FAR)
+
+    holder, told, hint = Holder(), Conditioning(tokens=1), torch.rand(2)
+    before = holder.once(1), holder.prompts([row(told)]), holder.copies(hint)
+    let_go(holder)
+    after = holder.once(1), holder.prompts([row(told)]), holder.copies(hint)
+    assert all(one is not other for one, other in zip(before, after, strict=True))
 
 
 def test_numbers_are_the_same_tensor_while_they_are_the_same() -> None:

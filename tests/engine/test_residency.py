@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from swarm.engine.device import Device, choose_device
+from swarm.engine.kept import KeptProjection
 from swarm.engine.memory import file_key
 from swarm.engine.parking import rest, wake
 from swarm.engine.residency import Residency, choose, offload_blocks, take_blocks_home
@@ -116,7 +117,14 @@ def test_models_that_make_room_are_parked_and_come_back_without_the_disk(files: 
         bench = new_bench(device=Parking(**vars(choose_device(0, "auto"))), residency="full")
         first = bench.models.loaded(files[SD], {})
         weights = first.components.denoiser.get_parameter("conv_in.weight").clone()
+        layers = [module.__dict__.get("forward") for module in first.components.denoiser.modules()]
+        kept = [layer for layer in layers if isinstance(layer, KeptProjection)]
+        tokens = torch.zeros(2, 77, 32)
+        kept[0].keeper.keep(tokens)
+        kept[0](tokens)
+        assert kept[0].holds
         bench.models.loaded(files[XL], {})
+        assert not any(layer.holds for layer in kept)
         assert not bench.models.is_loaded(file_key(files[SD], {}))
         again = bench.models.loaded(files[SD], {})
     assert again is first

@@ -84,7 +84,7 @@ def test_pile_t5_norms_every_layer_as_t5_does() -> None:
     tokenizer = encoders.pieces_tokenizer(LlamaTokenizer, prefixed=True, start=False, end=True)
     encoder = PileEncoder(pile, tokenizer, CPU)
     heard: list[torch.Tensor] = []
-    hook = pile.encoder.block[-2].register_forward_hook(lambda _block, _given, output: heard.append(output[0]))
+    hook = pile.encoder.block[-2].register_forward_hook(lambda _block, _given, output: heard.append(output))
     before = encoder.encode(TEXT, -2)
     hook.remove()
     assert torch.equal(before, pile.encoder.final_layer_norm(heard[0]))

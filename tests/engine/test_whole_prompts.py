@@ -42,7 +42,7 @@ def heard(pipe: Any, prompt: str, negative: str = "", memory: Heard | None = Non
     wish = Wish(
         prompt=prompt, negative=negative, steps=4, cfg=2.0, width=64, height=64, seed=1, input=GenerationInput()
     )
-    told = prepared(own, wish, OrderedDict() if memory is None else memory, state)
+    told, _changes = prepared(own, wish, OrderedDict() if memory is None else memory, state)
     if "negative_prompt" not in type(pipe).encode_prompt.__code__.co_varnames:
         return own.encode_prompt(told.prompt, prompt_template=SHORT)
     return own.encode_prompt(prompt=told.prompt, negative_prompt=told.negative)
@@ -143,3 +143,20 @@ def test_a_clip_heeds_weights(bench: Bench, tmp_path: Path) -> None:
     clips = [result(run(bench, file, prompt=f"a (fox:{weight})")).data for weight in (0.3, 1.0, 1.0, 2.0)]
     assert clips[1] == clips[2]
     assert len(set(clips)) == 3
+
+
+@pytest.mark.parametrize("name", ["wan", "ltx", "hunyuan", "cog"])
+def test_a_clip_heeds_prompts_that_change(bench: Bench, tmp_path: Path, name: str) -> None:
+    """What counts for no step changes nothing, and what counts for all of them is the prompt."""
+    file = ModelFile(name=name, path=video.save(name, tmp_path), family=None, stamp="1")
+
+    def clip(prompt: str, negative: str = "rain") -> bytes:
+        found: bytes = result(run(bench, file, prompt=prompt, negativeprompt=negative, steps=4, cfgscale=3.0)).data
+        return found
+
+    fox, dog, both = clip("a fox"), clip("a dog"), clip("a [fox:dog:0.5]")
+    assert clip("a [fox:dog:4]") == fox
+    assert clip("a [fox:dog:0]") == dog
+    assert len({fox, dog, both, clip("a [fox|dog]"), clip("a [dog:fox:0.5]")}) == 5
+    if name != "hunyuan":
+        assert clip("a fox", "[rain:snow:0.5]") not in (fox, clip("a fox", "snow"))

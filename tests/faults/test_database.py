@@ -9,6 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import datetime
 from functools import partial
@@ -22,6 +23,8 @@ from swarm.accounts import session as sessions
 from swarm.base import fds
 from swarm.base.backup import copies_of, keep_copy
 from swarm.base.database import BUSY_SECONDS
+from swarm.base.tasks import WORKERS
+from swarm.generation.ledger import WRITERS
 from tests.conftest import World
 from tests.faults.ledger import check, check_log, ledger, pictures, until, wait_until_done
 from tests.support.client import SwarmClient
@@ -91,6 +94,30 @@ def test_a_locked_database_can_be_read_and_writers_are_told_when_to_come_again(w
         assert wait_until_done(world) == {"stored": 3}
         check(world, server.base, swept=False)
     check_log(log, "could not write: The server's database is busy")
+
+
+def test_reading_goes_on_however_many_requests_wait_for_a_locked_database(world: World, tmp_path: Path) -> None:
+    with (
+        running(world, tmp_path / "server.log") as (server, client),
+        ThreadPoolExecutor(WORKERS + WRITERS + 6) as crowd,
+    ):
+        session = client.session_id
+
+        def generate(number: int) -> dict[str, Any]:
+            with SwarmClient(server.base) as other:
+                body = {"session_id": session, "images": 1, "seed": number, **SMALL}
+                return dict(other.raw("GenerateText2Image", body).json())
+
+        with locked(world):
+            waiting = [crowd.submit(generate, number) for number in range(WORKERS + WRITERS + 6)]
+            time.sleep(1.5)
+            for route, body in (("GetMyUserData", {}), ("ListImages", {"depth": 2}), ("ListModels", {"depth": 2})):
+                began = time.monotonic()
+                assert "error" not in client.post(route, **{"path": "", **body})
+                assert time.monotonic() - began < 1.5, route
+            assert not any(each.done() for each in waiting)
+        assert all("images" in each.result(60) for each in waiting)
+        check(world, server.base, swept=False)
 
 
 def filled(world: World, log: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from swarm.app import ENCODER_THREADS
 from swarm.base.tasks import WORKERS
+from swarm.generation.ledger import WRITERS
 from tests.conftest import World
 from tests.support.client import SwarmClient
 from tests.support.server import ServerProcess, free_port
@@ -49,7 +50,7 @@ def test_many_requests_at_once_take_few_threads_and_one_heap(world: World, tmp_p
 
         with ThreadPoolExecutor(60) as pool:
             list(pool.map(busy, range(60)))
-        assert psutil.Process(server.child.pid).num_threads() <= WORKERS + ENCODER_THREADS + BESIDE
+        assert psutil.Process(server.child.pid).num_threads() <= WORKERS + WRITERS + ENCODER_THREADS + BESIDE
         assert heaps(server.child.pid) == 0
     finally:
         server.stop()

@@ -10,8 +10,8 @@ COGVIDEOX_COMPAT = CompatClass(
     id="cogvideox", short_code="CogVX", loras_target_text_enc=False, is_text2video=True, is_image2video=True
 )
 _MARKER = "patch_embed.proj.weight"
-_COGVIDEOX = with_denoiser(
-    "patch_embed.text_proj.weight", "norm_final.weight", "transformer_blocks.0.attn1.norm_q.weight"
+_COGVIDEOX = with_denoiser("patch_embed.text_proj.weight", "norm_final.weight") & (
+    with_denoiser("transformer_blocks.0.attn1.norm_q.weight") | with_denoiser("blocks.0.ff_proj.weight")
 )
 _PLACES = (_MARKER, "diffusion_model." + _MARKER, "model.diffusion_model." + _MARKER, "transformer." + _MARKER)
 _SEES = with_size(32, 1, *_PLACES) | with_size(256, 1, *_PLACES)

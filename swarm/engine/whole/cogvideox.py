@@ -1,10 +1,12 @@
-"""CogVideoX from single files: the transformer in diffusers' names, in which all of them are about, with T5-XXL and the
-VAE beside it. 2B, 5B and 1.5, from text and from a picture."""
+"""CogVideoX from single files: the transformer in diffusers' names or in ComfyUI's, with T5-XXL and the VAE beside it.
+2B, 5B and 1.5, from text and from a picture."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import torch
 from diffusers import (
     CogVideoXDDIMScheduler,
     CogVideoXImageToVideoPipeline,
@@ -16,7 +18,7 @@ from swarm.engine.checkpoint import Checkpoint
 from swarm.engine.shapes import Shapes, count
 from swarm.engine.tokenizer import t5_tokenizer
 from swarm.engine.whole.cogvideox_vae import cogvideox_vae
-from swarm.engine.whole.single import Single, as_they_are, converted, denoiser_prefix, t5xxl
+from swarm.engine.whole.single import Single, converted, denoiser_prefix, t5xxl
 
 _MARKER = "patch_embed.proj.weight"
 _LEARNED = "patch_embed.pos_embedding"
@@ -33,14 +35,25 @@ _LATER: dict[str, Any] = {
 }
 """Of 1.5."""
 
+_RESPELLED = (
+    (re.compile(r"^blocks\.(\d+)\.([qkv])\."), r"transformer_blocks.\1.attn1.to_\2."),
+    (re.compile(r"^blocks\.(\d+)\.norm_([qk])\."), r"transformer_blocks.\1.attn1.norm_\2."),
+    (re.compile(r"^blocks\.(\d+)\.attn_out\."), r"transformer_blocks.\1.attn1.to_out.0."),
+    (re.compile(r"^blocks\.(\d+)\.ff_proj\."), r"transformer_blocks.\1.ff.net.0.proj."),
+    (re.compile(r"^blocks\.(\d+)\.ff_out\."), r"transformer_blocks.\1.ff.net.2."),
+    (re.compile(r"^blocks\."), "transformer_blocks."),
+    (re.compile(r"^(time|ofs)_embedding_linear_"), r"\1_embedding.linear_"),
+)
+"""ComfyUI's names in diffusers'."""
+
 
 def load_cogvideox(single: Single) -> Any:
     """The pipeline. Raises BadInput for what it does not understand, and for companions that are missing."""
     file = Checkpoint(single.file.path)
     prefix = denoiser_prefix(file, _MARKER)
-    shapes = file.below(prefix)
+    shapes = {_name(name): shape for name, shape in file.below(prefix).items()}
     config = {**transformer_config(shapes), **file.config().get("transformer", {})}
-    transformer = converted(CogVideoXTransformer3DModel, config, file, prefix, as_they_are, single.dtype)
+    transformer = converted(CogVideoXTransformer3DModel, config, file, prefix, _converted, single.dtype)
     turned = bool(transformer.config.use_rotary_positional_embeddings)
     pictures = int(transformer.config.in_channels) > int(transformer.config.out_channels)
     kind = CogVideoXImageToVideoPipeline if pictures else CogVideoXPipeline
@@ -80,3 +93,13 @@ def transformer_config(shapes: Shapes) -> dict[str, Any]:
         "use_learned_positional_embeddings": _LEARNED in shapes,
         **(_LATER if later else {}),
     }
+
+
+def _converted(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {_name(name): tensor for name, tensor in tensors.items()}
+
+
+def _name(name: str) -> str:
+    for pattern, spelled in _RESPELLED:
+        name = pattern.sub(spelled, name)
+    return name

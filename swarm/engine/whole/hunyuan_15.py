@@ -180,10 +180,10 @@ def _name(name: str) -> str:
 
 
 def _language_model(single: Single) -> Any:
-    if QWEN_2_5_VL.named not in single.parts:
-        single.part("qwen2.5vl", "Qwen 2.5 VL text encoder", "qwen_2.5_vl_7b_fp8_scaled.safetensors")
+    slot = QWEN_2_5_VL.named if QWEN_2_5_VL.named in single.parts else QWEN_2_5_VL.slot
+    part = single.part(slot, "Qwen 2.5 VL text encoder", "qwen_2.5_vl_7b_fp8_scaled.safetensors")
     model: Any = language_model(source_of(single), QWEN_2_5_VL, single.dtype)
-    refuse_gaps(single.file.name, model)
+    refuse_gaps(part.name, model)
     return model.to(single.dtype).eval()
 
 

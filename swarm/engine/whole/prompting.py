@@ -1,4 +1,4 @@
-"""Prompts of whole pipelines: weights, breaks, and a memory of what was encoded, around the pipeline's own encoding.
+"""Prompts of whole pipelines: weights, breaks, changes and a memory, around the pipeline's own encoding.
 
 ComfyUI reads weights with T5, CLIP and LLaMA, and takes the text as it is with other language models. Where a pipeline
 cannot be made to weigh, the words are told without the syntax.
@@ -19,6 +19,7 @@ import torch
 
 from swarm.engine.inversions import without_inversions
 from swarm.engine.text_language import plain
+from swarm.engine.whole.changing import Changes, course_of
 from swarm.engine.whole.weighing import Weighed, weighing
 from swarm.engine.whole.wish import Wish
 from swarm.prompt.alternation import prompt_schedule, split_breaks
@@ -50,30 +51,35 @@ _LENGTHENED: Mapping[str, Callable[[Any], bool]] = {
 _BREAK = "<break>"
 
 
-def prepared(shell: Any, wish: Wish, heard: Heard, state: Hashable) -> Wish:
-    """The wish with its prompts as the pipeline is to be told them; from now on it weighs, joins and remembers.
+def prepared(shell: Any, wish: Wish, heard: Heard, state: Hashable) -> tuple[Wish, Changes]:
+    """The wish with its prompts as the pipeline is to be told them, and what becomes of them on the way. From now on
+    the pipeline weighs, joins and remembers.
 
     `state`: names what was changed in the encoders' weights.
     """
-    texts = [without_inversions(prompt_schedule(text, wish.steps)[0].text) for text in (wish.prompt, wish.negative)]
     encodes, lengthens = ismethod(getattr(shell, "encode_prompt", None)), _lengthens(shell)
     listeners = list(_listeners(shell))
     read = all(type(encoder).__name__ in _WEIGHED for _, _, encoder in listeners)
     weighs = read and encodes and all(getattr(tokenizer, "is_fast", False) for _, tokenizer, _ in listeners)
-    parts = [split_breaks(text) for text in texts]
+    between = _BREAK if encodes and lengthens else " "
+
+    def told(text: str) -> str:
+        parts = [part.strip() for part in split_breaks(without_inversions(text))]
+        return between.join(parts if weighs else map(_bare if read else plain, parts))
+
+    schedules = (prompt_schedule(text, wish.steps) for text in (wish.prompt, wish.negative))
+    courses = [course_of(texts if encodes else texts[:1], wish.steps, told) for texts in schedules]
+    changes = Changes(courses)
     if encodes:
         stand_ins = [(name, Weighed(tokenizer), encoder) for name, tokenizer, encoder in listeners if weighs]
-        count = lcm(*map(len, parts)) if lengthens else 1
+        count = lcm(*(len(split_breaks(text)) for course in courses for text in course.texts))
         blank = type(shell).__name__.startswith(_BLANK)
-        encode = _Encode(shell.encode_prompt, heard, (type(shell), state), stand_ins, count=count, blank=blank)
+        encode = _Encode(shell.encode_prompt, heard, (type(shell), state), stand_ins, changes, count=count, blank=blank)
         for name, stand_in, _encoder in stand_ins:
             object.__setattr__(shell, name, stand_in)
         object.__setattr__(shell, "encode_prompt", encode)
-    if not weighs:
-        parts = [[(_bare if read else plain)(part) for part in each] for each in parts]
-    between = _BREAK if encodes and lengthens else " "
-    prompt, negative = (between.join(part.strip() for part in each) for each in parts)
-    return replace(wish, prompt=prompt, negative=negative)
+    prompt, negative = (course.texts[0] for course in courses)
+    return replace(wish, prompt=prompt, negative=negative), changes
 
 
 def _bare(text: str) -> str:
@@ -105,6 +111,7 @@ class _Encode:
         heard: Heard,
         state: Hashable,
         stand_ins: Sequence[tuple[str, Weighed, Any]],
+        changes: Changes,
         *,
         count: int,
         blank: bool,
@@ -113,6 +120,7 @@ class _Encode:
         self._heard = heard
         self._state = state
         self._stand_ins = stand_ins
+        self._changes = changes
         self._count = count
         self._blank = blank
 
@@ -124,6 +132,15 @@ class _Encode:
 
     def __call__(self, *given: Any, **named: Any) -> Any:
         arguments = signature(self._method).bind(*given, **named).arguments
+        first = self._remembered(arguments)
+        for voice, course in enumerate(self._changes.courses):
+            for number, text in enumerate(course.texts[1:], 1):
+                others = _instead(arguments, course.texts[0], text, is_negative=voice == 1)
+                if others != arguments:
+                    self._changes.note(voice, number, first, self._remembered(others))
+        return first
+
+    def _remembered(self, arguments: Mapping[str, Any]) -> Any:
         key = _key((self._state, self._count, arguments))
         if key is None:
             return self._encoded(arguments)
@@ -139,6 +156,20 @@ class _Encode:
             for _name, stand_in, encoder in self._stand_ins:
                 stack.enter_context(weighing(encoder, stand_in, blank=self._blank))
             return _joined([self._method(**_part(arguments, number)) for number in range(self._count)])
+
+
+def _instead(arguments: Mapping[str, Any], first: str, text: str, *, is_negative: bool) -> dict[str, Any]:
+    """The arguments with another text of a voice. Some pipelines encode the negative prompt as if it were the other."""
+    named = any("negative" in name for name in arguments)
+
+    def changed(name: str, value: Any) -> Any:
+        if "prompt" not in name or (named and ("negative" in name) != is_negative):
+            return value
+        if isinstance(value, list):
+            return [changed(name, each) for each in value]
+        return text if value == first or (value is None and not first and is_negative) else value
+
+    return {name: changed(name, value) for name, value in arguments.items()}
 
 
 def _key(value: Any) -> Hashable:

@@ -137,8 +137,3 @@ def t5xxl(single: Single) -> Any:
     model: Any = t5(source_of(single), (), single.dtype)
     refuse_gaps(part.name, model)
     return model.to(single.dtype).eval()
-
-
-def as_they_are(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The conversion of a file that is in diffusers' names."""
-    return tensors

@@ -35,12 +35,17 @@ class Arranged:
         self.space = drawn.space
         self._drawn = drawn
         self._shape = shape
-        self._order = places.flatten().argsort()[-prod(shape) :]
+        self._places = places
 
     def __call__(self, sigma_from: float, sigma_to: float) -> torch.Tensor:
         noise: Any = self._drawn(sigma_from, sigma_to)
-        taken: torch.Tensor = noise.flatten()[self._order.to(noise.device)]
-        return taken.reshape(self._shape)
+        return rearranged(noise, self._places, self._shape)
+
+
+def rearranged(noise: torch.Tensor, places: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """Noise in the arrangement that it was drawn in as a latent of another `shape`; `places` as `Way.places`."""
+    order = places.flatten().argsort()[-prod(shape) :]
+    return noise.flatten()[order.to(noise.device)].reshape(shape)
 
 
 class Walking:
@@ -76,6 +81,11 @@ class Walking:
     @property
     def step_index(self) -> int:
         return self._index
+
+    @property
+    def share(self) -> float:
+        """How much of the noise the model was trained on lies behind the question that is asked now."""
+        return Space(self._levels.table).share_at(self._asks[self._index].sigma)
 
     @property
     def begin_index(self) -> int:
@@ -172,9 +182,19 @@ class Walking:
         levels, kind = self._levels, self._levels.kind
         sigma = self._asks[index].sigma if known and index is not None else levels.sigma_of(time)
         first = known and index == 0
+        if known and isinstance(noise, torch.Tensor):
+            noise = self._start_noise(noise)
         strength = start_scale(kind, sigma, levels.table.sigma_max) if first else sigma
         self._noised = self._noised or first
         return (clean * latent_scale(kind, sigma) + noise * strength) * input_scale(kind, sigma)
+
+    def _start_noise(self, own: torch.Tensor) -> torch.Tensor:
+        """What the picture's seed gives first, instead of `own`, which the pipeline drew behind what its VAE drew."""
+        shape, way = tuple(own.shape), self.way
+        places = way.places(shape)
+        generator = torch.Generator("cpu").manual_seed((way.seed + way.batch.ahead) % 2**63)
+        drawn = torch.randn(shape if places is None else tuple(places.shape), generator=generator)
+        return (drawn if places is None else rearranged(drawn, places, shape)).to(own)
 
     def step(
         self,

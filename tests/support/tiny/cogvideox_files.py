@@ -30,6 +30,15 @@ KINDS: dict[str, dict[str, Any]] = {
     "1.5": {**_TURNED, **_LATER, "sample_frames": 81},
     "1.5-i2v": {**_TURNED, **_LATER, "sample_frames": 81, "in_channels": 8, "ofs_embed_dim": 32},
 }
+_COMFY = (
+    ("transformer_blocks.", "blocks."),
+    (".attn1.to_out.0.", ".attn_out."),
+    (".attn1.to_", "."),
+    (".attn1.norm_", ".norm_"),
+    (".ff.net.0.proj.", ".ff_proj."),
+    (".ff.net.2.", ".ff_out."),
+    ("_embedding.linear_", "_embedding_linear_"),
+)
 _VAE = (
     (r"\.(down|up)_blocks\.(\d)\.resnets\.(\d)\.", r".\1.\2.block.\3."),
     (r"\.(down|up)_blocks\.(\d)\.(down|up)samplers\.0\.", r".\1.\2.\3sample."),
@@ -81,12 +90,19 @@ def pipeline(kind: str) -> Any:
     )
 
 
-def save(folder: Path, kind: str, *, prefix: str = "") -> Path:
+def save(folder: Path, kind: str, *, prefix: str = "", respelled: bool = False) -> Path:
     """The transformer's file. Its width is too small to tell how it knows places, and what it was trained on too."""
     told = {name: KINDS[kind].get(name, False) for name in _TURNED}
     told |= {name: value for name, value in KINDS[kind].items() if name in _SMALL}
-    tensors = {prefix + name: value for name, value in state(transformer(kind)).items()}
+    named = state(transformer(kind)).items()
+    tensors = {prefix + (_respelled(name) if respelled else name): value for name, value in named}
     return write(folder / f"cogvideox_{kind}.safetensors", tensors, {"transformer": told})
+
+
+def _respelled(name: str) -> str:
+    for new, old in _COMFY:
+        name = name.replace(new, old)
+    return name
 
 
 def save_vae(folder: Path, *, published: bool = False) -> Path:
