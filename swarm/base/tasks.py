@@ -13,7 +13,7 @@ from anyio import to_thread as anyio_to_thread
 P = ParamSpec("P")
 R = TypeVar("R")
 
-WORKERS = 12
+WORKERS = 10
 """Threads for blocking work that has no limit of its own. Such work waits for databases and disks, a few milliseconds
 each time; more threads than this only wait in more places at once."""
 

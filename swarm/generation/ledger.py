@@ -18,7 +18,7 @@ from swarm.base.tasks import to_thread_limited
 P = ParamSpec("P")
 R = TypeVar("R")
 RETRY_SECONDS = 2.0
-WRITERS = 8
+WRITERS = 6
 """Changes that may wait for the disk at once; they share its commits. While another process holds the database they all
 wait, and what only reads must find threads that do not."""
 
