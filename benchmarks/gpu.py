@@ -58,12 +58,12 @@ from benchmarks.random_models import FLUX, SDXL, random_adapters, random_file
 from swarm.architectures.architecture import Architecture
 from swarm.base.registry import collect
 from swarm.engine.adapters.flux_load import SHORTEST
-from swarm.engine.attention import usable
+from swarm.engine.attending.attention import usable
 from swarm.engine.components import Adapter, Components
 from swarm.engine.device import choose_device
 from swarm.engine.loader import Families
 from swarm.engine.start import be_quiet
-from swarm.engine.tokenizer import clip_tokenizer, t5_tokenizer
+from swarm.engine.words.tokenizer import clip_tokenizer, t5_tokenizer
 from swarm.jobs.frames import JobFailed
 from swarm.jobs.job import LoraUse, ModelFile
 from swarm.jobs.stage import Pass

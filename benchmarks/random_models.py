@@ -17,10 +17,10 @@ from swarm.architectures.architecture import LatentFormat
 from swarm.engine.adapters.flux_load import SHORTEST, FluxText
 from swarm.engine.components import Adapter, Parts, Source, Vae
 from swarm.engine.device import Device
-from swarm.engine.image_vae import image_vae
-from swarm.engine.text import ClipEncoder, ClipText
-from swarm.engine.text_t5 import T5Encoder
-from swarm.engine.tokenizer import clip_tokenizer, t5_tokenizer
+from swarm.engine.vaes.image_vae import image_vae
+from swarm.engine.words.text import ClipEncoder, ClipText
+from swarm.engine.words.text_t5 import T5Encoder
+from swarm.engine.words.tokenizer import clip_tokenizer, t5_tokenizer
 from swarm.jobs.job import ModelFile
 
 SDXL, FLUX = "stable-diffusion-xl-v1-base", "Flux.1-dev"

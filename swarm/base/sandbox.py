@@ -1,7 +1,7 @@
 """A child process for work on files that nobody vouches for: few rights, bounded, and ended in time.
 
-The parent opens the files and hands them over; the child (see `engine/confine.py`) gives up the rest before it looks
-into them. Knows nothing of the work: it names a module and passes arguments.
+The parent opens the files and hands them over; the child (see `engine/apart/confine.py`) gives up the rest before it
+looks into them. Knows nothing of the work: it names a module and passes arguments.
 """
 
 from __future__ import annotations

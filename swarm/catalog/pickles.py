@@ -16,7 +16,7 @@ from swarm.base.sandbox import run_confined
 from swarm.catalog.headers import read_header
 from swarm.catalog.sets import LEGACY, extension
 
-_MODULE = "swarm.engine.unpickle"
+_MODULE = "swarm.engine.apart.unpickle"
 _SECONDS = 1800.0
 _SAFE_TORCH = (2, 10)
 _SPARE_BYTES = 512 * 1024 * 1024

@@ -16,8 +16,8 @@ from typing import Any, TypeAlias
 import torch
 from torch.utils._pytree import tree_map
 
-from swarm.engine.direct import DirectForward
-from swarm.engine.kept import KeptProjection
+from swarm.engine.attending.direct import DirectForward
+from swarm.engine.attending.kept import KeptProjection
 
 logger = logging.getLogger(__name__)
 

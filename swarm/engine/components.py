@@ -17,8 +17,8 @@ import torch
 from swarm.architectures.architecture import Architecture, LatentFormat
 from swarm.diffusion.sigmas import SigmaTable
 from swarm.engine.chains import Chain, Memory
-from swarm.engine.checkpoint import Checkpoint
 from swarm.engine.device import Device
+from swarm.engine.files.checkpoint import Checkpoint
 from swarm.engine.residency import Residency
 from swarm.engine.tiling import FALLBACK, FALLBACK_DECODE_OVERLAP, FALLBACK_ENCODE_OVERLAP, thrice
 from swarm.jobs.job import LoraUse, ModelFile
@@ -263,8 +263,8 @@ class Adapter:
     `style_words(style, encoder, pictures, width, device)`: see StageTools; None where there are no style models.
     `row_width(denoiser)`: channels of the widest map of one row, for the memory estimate.
     `chain()`: the denoiser's parts, made once per load; None where no part of it can be left out.
-    `attention`: where it attends to words and picture together (engine/spots.py); None where it does not, or cannot be
-    led there.
+    `attention`: where it attends to words and picture together (engine/attending/spots.py); None where it does not, or
+    cannot be led there.
     """
 
     id: str

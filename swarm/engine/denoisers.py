@@ -8,13 +8,13 @@ from typing import Any
 import torch
 
 from swarm.base.errors import BadInput
-from swarm.engine.checkpoint import Checkpoint
 from swarm.engine.components import Row, Source, kind_of
 from swarm.engine.device import Device
-from swarm.engine.encoders import from_folder
+from swarm.engine.files.checkpoint import Checkpoint
+from swarm.engine.files.renaming import DENOISER_PREFIXES, Renaming, expected_shapes
+from swarm.engine.files.shapes import Shapes
 from swarm.engine.loader import built, fill
-from swarm.engine.renaming import DENOISER_PREFIXES, Renaming, expected_shapes
-from swarm.engine.shapes import Shapes
+from swarm.engine.words.encoders import from_folder
 
 CELLS_PER_PATCH = 4
 _WIDE_MAPS = 2

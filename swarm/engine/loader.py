@@ -14,9 +14,9 @@ from accelerate import init_empty_weights
 from swarm.architectures.architecture import Architecture, LatentFormat
 from swarm.base.errors import BadInput
 from swarm.diffusion.sigmas import SigmaTable
-from swarm.engine.checkpoint import Checkpoint
 from swarm.engine.components import Adapter, Components, Parts, Source
 from swarm.engine.device import Device
+from swarm.engine.files.checkpoint import Checkpoint
 from swarm.engine.residency import HOME, Residency, choose, offload_blocks, visiting
 from swarm.jobs.job import ModelFile
 

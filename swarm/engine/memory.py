@@ -10,15 +10,15 @@ from pathlib import Path
 import psutil
 
 from swarm.base.errors import BadInput
-from swarm.engine.branches import Branches
+from swarm.engine.attending.joint_attention import denoiser_for
 from swarm.engine.compiling import Regions
 from swarm.engine.components import Components
 from swarm.engine.device import Device, resting
 from swarm.engine.errands import Errands
 from swarm.engine.first_block import FirstBlock
-from swarm.engine.joint_attention import denoiser_for
 from swarm.engine.loader import Families
-from swarm.engine.lora import Patched
+from swarm.engine.loras.branches import Branches
+from swarm.engine.loras.lora import Patched
 from swarm.engine.once import let_go
 from swarm.engine.parking import rest, wake
 from swarm.engine.patches import Patches

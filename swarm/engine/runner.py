@@ -19,7 +19,6 @@ from swarm.diffusion.sampler import Denoise, Guided, Sampler, SamplerRun
 from swarm.diffusion.schedule import Schedule, ScheduleOptions, sigmas_for
 from swarm.diffusion.space import Space
 from swarm.engine.asked import as_asked
-from swarm.engine.branches import Branches
 from swarm.engine.compiling import Regions
 from swarm.engine.components import Components, Denoiser, Row
 from swarm.engine.course import active_stages, part_of
@@ -27,6 +26,7 @@ from swarm.engine.device import Device
 from swarm.engine.errands import Errands
 from swarm.engine.first_block import FirstBlock, Memories
 from swarm.engine.latents import seeded_noise, varied
+from swarm.engine.loras.branches import Branches
 from swarm.engine.parts import mixed
 from swarm.engine.preview import Colours
 from swarm.engine.prompts import Prompts, Told

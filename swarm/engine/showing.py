@@ -15,7 +15,7 @@ from swarm.engine.errands import Errands
 from swarm.engine.preview import ENLARGED, jpeg, levels
 from swarm.engine.runner import Sampling
 from swarm.engine.shot import Shot
-from swarm.engine.tiny_vae import TinyVae, readable
+from swarm.engine.vaes.tiny_vae import TinyVae, readable
 from swarm.features.previews import TINY_VAE
 
 

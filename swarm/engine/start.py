@@ -20,7 +20,8 @@ from swarm.architectures.architecture import Architecture
 from swarm.base.registry import Declared, Registry, collect, declared_in
 from swarm.diffusion.sampler import Sampler
 from swarm.diffusion.schedule import Schedule
-from swarm.engine import attention, products
+from swarm.engine import products
+from swarm.engine.attending import attention
 from swarm.engine.batcher import Batcher
 from swarm.engine.components import Adapter
 from swarm.engine.device import Device, choose_device

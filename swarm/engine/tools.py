@@ -10,13 +10,13 @@ import torch
 
 from swarm.architectures.architecture import Architecture
 from swarm.base.errors import BadInput
-from swarm.engine.branches import Branches
 from swarm.engine.components import Components
+from swarm.engine.control.face_words import FaceWordMaker
+from swarm.engine.control.image_words import summary
 from swarm.engine.decode import as_pixels, as_tensor, encode
 from swarm.engine.device import Device
 from swarm.engine.errands import Errands
-from swarm.engine.face_words import FaceWordMaker
-from swarm.engine.image_words import summary
+from swarm.engine.loras.branches import Branches
 from swarm.engine.parts import mixed
 from swarm.engine.prompts import text_options
 from swarm.jobs.job import LoraUse, ModelFile

@@ -1,4 +1,4 @@
-"""The sound of a video, read by a confined child process (see `engine/audio_track.py`). Blocking."""
+"""The sound of a video, read by a confined child process (see `engine/apart/audio_track.py`). Blocking."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 from swarm.base.errors import BadInput, Refused
 from swarm.base.sandbox import run_confined
 
-_MODULE = "swarm.engine.audio_track"
+_MODULE = "swarm.engine.apart.audio_track"
 _SECONDS = 300.0
 _NO_SOUND = "The video does not contain a readable audio track."
 

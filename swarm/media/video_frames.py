@@ -1,4 +1,4 @@
-"""What a video file looks like, seen by a confined child process (see `engine/video_frames.py`). Blocking."""
+"""What a video file looks like, seen by a confined child process (see `engine/apart/video_frames.py`). Blocking."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from swarm.media.clip import Clip
 from swarm.media.formats import thumbnail_size
 from swarm.media.image import to_pillow
 
-_MODULE = "swarm.engine.video_frames"
+_MODULE = "swarm.engine.apart.video_frames"
 _SECONDS = 60.0
 _UNREADABLE = "The video's file is damaged, or of a kind that cannot be read."
 

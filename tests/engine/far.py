@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 
-from swarm.engine.branches import Branches
+from swarm.engine.attending.joint_attention import denoiser_for
 from swarm.engine.components import Components, Denoiser, Row, TextOptions
 from swarm.engine.device import Device
 from swarm.engine.errands import Errands
-from swarm.engine.joint_attention import denoiser_for
 from swarm.engine.loader import Families
+from swarm.engine.loras.branches import Branches
 from swarm.engine.runner import Methods, Model, Sampling
 from swarm.engine.start import families
 from swarm.jobs.job import ModelFile

@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 
 from swarm.base.errors import BadInput
 from swarm.catalog.headers import read_header
-from swarm.engine.checkpoint import Checkpoint
 from swarm.engine.device import choose_device
+from swarm.engine.files.checkpoint import Checkpoint
 from swarm.engine.start import families
 from tests.engine.conftest import Bench
 from tests.engine.flow_oracle import companions, model

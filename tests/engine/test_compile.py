@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from swarm.backends.process import EngineProcess
-from swarm.engine import attention
+from swarm.engine.attending import attention
 from swarm.engine.compiling import Regions
 from swarm.engine.device import choose_device
 from swarm.engine.worker import OVERDUE

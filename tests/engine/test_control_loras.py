@@ -12,8 +12,8 @@ from diffusers import ControlNetModel
 from safetensors.torch import load_file, save_file
 
 from swarm.base.errors import BadInput
-from swarm.engine.control_loras import Lent
-from swarm.engine.controls import check_control, load_control
+from swarm.engine.control.control_loras import Lent
+from swarm.engine.control.controls import check_control, load_control
 from swarm.jobs.job import LoraUse, ModelFile
 from tests.engine.conftest import SD, XL, Bench, new_bench
 from tests.engine.test_controlnet import controlled, file_of, loud, picture

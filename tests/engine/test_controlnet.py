@@ -18,8 +18,8 @@ from transformers import DPTConfig, DPTForDepthEstimation, DPTImageProcessor
 from swarm.base.errors import BadInput
 from swarm.engine.adapters.unet import UnetDenoiser
 from swarm.engine.components import Row
-from swarm.engine.control_layouts import old_name
-from swarm.engine.controls import Controls, load_control
+from swarm.engine.control.control_layouts import old_name
+from swarm.engine.control.controls import Controls, load_control
 from swarm.engine.device import choose_device
 from swarm.engine.networks.depth import load as load_depth
 from swarm.features.controlnet import NO_IMAGE, NO_MODEL, NO_PREPROCESSOR, annotator, first_preprocessor

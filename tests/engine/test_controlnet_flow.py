@@ -16,8 +16,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from swarm.diffusion.sigmas import SigmaTable
+from swarm.engine.control.sd3_controls import own_places
 from swarm.engine.packing import packed
-from swarm.engine.sd3_controls import own_places
 from swarm.jobs.job import ModelFile
 from swarm.media.image import Picture
 from tests.engine.conftest import Bench

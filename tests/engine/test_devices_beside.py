@@ -30,7 +30,7 @@ from swarm.engine.networks.words import load as load_words
 from swarm.engine.preview import colours_for
 from swarm.engine.runner import Methods, Model
 from swarm.engine.start import families, methods
-from swarm.engine.tiny_vae import TinyVae
+from swarm.engine.vaes.tiny_vae import TinyVae
 from swarm.features.ip_adapter import ADAPTER_FILE, STANDARD
 from swarm.features.ip_adapter import ENCODER_FILE as IP_EYES
 from swarm.features.resize import LATENT_METHODS, scaled_latent

@@ -16,10 +16,10 @@ from torch.nn.functional import avg_pool2d, gelu, layer_norm, normalize, scaled_
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from swarm.base.errors import BadInput
+from swarm.engine.control.face_words import NO_FACE, FaceWordMaker
+from swarm.engine.control.image_encoders import black, load_image_encoder, prepared, seen
+from swarm.engine.control.image_words import cross_attention
 from swarm.engine.device import choose_device
-from swarm.engine.face_words import NO_FACE, FaceWordMaker
-from swarm.engine.image_encoders import black, load_image_encoder, prepared, seen
-from swarm.engine.image_words import cross_attention
 from swarm.engine.networks.faces import TEMPLATE, cut_out, load_faces, load_identity
 from swarm.features.face_files import LORA_FILE
 from swarm.features.ip_adapter import (

@@ -16,8 +16,8 @@ from swarm.base.errors import BadInput
 from swarm.engine.adapters.auraflow_load import Places, auraflow_config
 from swarm.engine.components import TextOptions
 from swarm.engine.device import choose_device
+from swarm.engine.files.renaming import expected_shapes
 from swarm.engine.latents import seeded_noise
-from swarm.engine.renaming import expected_shapes
 from swarm.engine.start import families
 from swarm.jobs.job import ModelFile
 from tests.engine.conftest import Bench

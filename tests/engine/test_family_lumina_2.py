@@ -16,8 +16,8 @@ from swarm.architectures.families.lumina_2 import LUMINA_2 as FAMILY
 from swarm.base.errors import BadInput
 from swarm.engine.adapters.lumina_2_load import lumina_config
 from swarm.engine.device import choose_device
+from swarm.engine.files.renaming import expected_shapes
 from swarm.engine.latents import seeded_noise
-from swarm.engine.renaming import expected_shapes
 from swarm.engine.start import families
 from swarm.jobs.job import LoraUse, ModelFile
 from tests.engine.conftest import Bench

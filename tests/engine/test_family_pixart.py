@@ -16,8 +16,8 @@ from swarm.diffusion.schedule import ScheduleOptions
 from swarm.diffusion.schedules.simple import simple
 from swarm.engine.adapters.pixart_load import pixart_config, pixart_names
 from swarm.engine.device import choose_device
+from swarm.engine.files.renaming import expected_shapes
 from swarm.engine.latents import seeded_noise
-from swarm.engine.renaming import expected_shapes
 from swarm.engine.start import families
 from swarm.jobs.job import ModelFile
 from tests.engine.conftest import Bench

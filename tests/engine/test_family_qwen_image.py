@@ -16,13 +16,13 @@ from safetensors.torch import load_file, save_file
 
 from swarm.architectures.families.qwen_image import QWEN_IMAGE
 from swarm.base.errors import BadInput
-from swarm.engine import qwen_text
 from swarm.engine.components import TextOptions
 from swarm.engine.device import choose_device
 from swarm.engine.packing import packed
 from swarm.engine.qwen_places import QwenPlaces
-from swarm.engine.qwen_text import sized
 from swarm.engine.start import families
+from swarm.engine.words import qwen_text
+from swarm.engine.words.qwen_text import sized
 from swarm.jobs.job import LoraUse, ModelFile
 from swarm.media.image import Picture
 from tests.engine.conftest import Bench

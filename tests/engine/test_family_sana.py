@@ -14,11 +14,11 @@ from safetensors.torch import load_file, save_file
 from swarm.architectures.families.transformers import SANA as FAMILY
 from swarm.base.errors import BadInput
 from swarm.engine.adapters.sana_load import sana_config
-from swarm.engine.deep_vae import deep_config
 from swarm.engine.device import choose_device
+from swarm.engine.files.renaming import expected_shapes
 from swarm.engine.latents import seeded_noise
-from swarm.engine.renaming import expected_shapes
 from swarm.engine.start import families
+from swarm.engine.vaes.deep_vae import deep_config
 from swarm.jobs.job import ModelFile
 from tests.engine.conftest import Bench
 from tests.engine.family_checks import (

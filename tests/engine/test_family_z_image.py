@@ -15,8 +15,8 @@ from swarm.architectures.families.lumina_2 import Z_IMAGE as FAMILY
 from swarm.base.errors import BadInput
 from swarm.engine.adapters.z_image_load import longest_prompt, z_image_config
 from swarm.engine.device import choose_device
+from swarm.engine.files.renaming import expected_shapes
 from swarm.engine.latents import seeded_noise
-from swarm.engine.renaming import expected_shapes
 from swarm.engine.start import families
 from swarm.jobs.job import LoraUse, ModelFile
 from tests.engine.conftest import Bench

@@ -17,7 +17,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from swarm.base.errors import BadInput
 from swarm.engine.adapters.unet import UnetDenoiser
 from swarm.engine.components import Row
-from swarm.engine.image_words import Hearing, ImageWordMaker, attention_places, cross_attention
+from swarm.engine.control.image_words import Hearing, ImageWordMaker, attention_places, cross_attention
 from swarm.features.ip_adapter import (
     ADAPTER_FILE,
     BAD_RANGE,

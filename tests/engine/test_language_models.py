@@ -15,8 +15,8 @@ from swarm.architectures.families.flux_2 import FLUX_2_DEV
 from swarm.base.errors import BadInput
 from swarm.engine.components import Source
 from swarm.engine.device import choose_device
-from swarm.engine.language_models import MISTRAL, QWEN_2_5_VL, QWEN_3, Kind, language_model, shortened
 from swarm.engine.loader import refuse_gaps
+from swarm.engine.words.language_models import MISTRAL, QWEN_2_5_VL, QWEN_3, Kind, language_model, shortened
 from swarm.jobs.job import ModelFile
 from tests.engine.test_checkpoint import gguf_file, scaled
 from tests.support.tiny import encoders

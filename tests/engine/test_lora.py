@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from swarm.engine.adapters.unet import lora_keys
-from swarm.engine.lora_files import read_lora
-from swarm.engine.lora_kinds import delta
+from swarm.engine.loras.lora_files import read_lora
+from swarm.engine.loras.lora_kinds import delta
 from swarm.jobs.job import LoraUse, ModelFile
 from tests.engine.conftest import SD, XL, Bench
 from tests.support.tiny_models import Tiny

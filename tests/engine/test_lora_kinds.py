@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 
 from swarm.engine.components import Components
 from swarm.engine.device import choose_device
-from swarm.engine.lora import Patched
-from swarm.engine.lora_files import read_lora
-from swarm.engine.lora_kinds import changed, cut, delta, magnified
+from swarm.engine.loras.lora import Patched
+from swarm.engine.loras.lora_files import read_lora
+from swarm.engine.loras.lora_kinds import changed, cut, delta, magnified
 from swarm.engine.start import families
 from swarm.jobs.job import LoraUse, ModelFile
 from tests.engine.flow_oracle import model

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
+from swarm.engine.attending.normalized_attention import LeadingAway, normalized, with_negatives
 from swarm.engine.components import Row
-from swarm.engine.normalized_attention import LeadingAway, normalized, with_negatives
 from swarm.features.normalized_attention import Away
 from swarm.jobs.job import ModelFile
 from swarm.jobs.stage import Conditioning

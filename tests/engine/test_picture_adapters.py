@@ -12,10 +12,10 @@ from diffusers import ControlNetModel, StableDiffusionAdapterPipeline, StableDif
 from safetensors.torch import save_file
 
 from swarm.base.errors import BadInput
-from swarm.engine.controls import check_control, load_control
+from swarm.engine.control.controls import check_control, load_control
+from swarm.engine.control.picture_adapters import KEPT_PICTURES, Halved, PictureAdapter
 from swarm.engine.device import choose_device
 from swarm.engine.latents import seeded_noise
-from swarm.engine.picture_adapters import KEPT_PICTURES, Halved, PictureAdapter
 from swarm.jobs.job import ModelFile
 from swarm.jobs.stage import Control
 from swarm.media.image import Picture

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from swarm.engine.components import Row
-from swarm.engine.reference_rows import Looking, with_references
+from swarm.engine.control.reference_rows import Looking, with_references
 from swarm.features.reference_only import LookedAt
 from swarm.jobs.job import ModelFile
 from swarm.jobs.stage import Conditioning

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from swarm.engine.attending.kept import KeptProjection
 from swarm.engine.device import Device, choose_device
-from swarm.engine.kept import KeptProjection
 from swarm.engine.memory import file_key
 from swarm.engine.parking import rest, wake
 from swarm.engine.residency import Residency, choose, offload_blocks, take_blocks_home

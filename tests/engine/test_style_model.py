@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 from transformers import SiglipImageProcessor, SiglipVisionConfig, SiglipVisionModel
 
 from swarm.base.errors import BadInput
+from swarm.engine.control.redux import StyleReader
 from swarm.engine.device import choose_device
-from swarm.engine.redux import StyleReader
 from swarm.features.style_model import ENCODER_FILE, FOLDER, STYLE_FILE, style_model_files
 from swarm.jobs.job import ModelFile
 from swarm.media.image import Picture

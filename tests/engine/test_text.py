@@ -10,9 +10,9 @@ import torch
 
 from swarm.engine.adapters.pixart_load import PixartText
 from swarm.engine.components import TextOptions
-from swarm.engine.text import CHUNK, ClipEncoder, ClipText, chunked
-from swarm.engine.text_t5 import T5Encoder
-from swarm.engine.tokenizer import clip_tokenizer, t5_tokenizer
+from swarm.engine.words.text import CHUNK, ClipEncoder, ClipText, chunked
+from swarm.engine.words.text_t5 import T5Encoder
+from swarm.engine.words.tokenizer import clip_tokenizer, t5_tokenizer
 from tests.engine.conftest import SD, XL
 from tests.support.tiny import encoders as encoders_of_t5
 from tests.support.tiny_models import Tiny

@@ -10,11 +10,11 @@ import pytest
 import torch
 from transformers import LlamaTokenizer
 
-from swarm.engine.text_gemma import GemmaEncoder
-from swarm.engine.text_language import LanguageEncoder, Template
-from swarm.engine.text_layers import layer_states
-from swarm.engine.text_pile import PileEncoder
-from swarm.engine.tokenizer import qwen_tokenizer
+from swarm.engine.words.text_gemma import GemmaEncoder
+from swarm.engine.words.text_language import LanguageEncoder, Template
+from swarm.engine.words.text_layers import layer_states
+from swarm.engine.words.text_pile import PileEncoder
+from swarm.engine.words.tokenizer import qwen_tokenizer
 from tests.engine.conftest import Bench
 from tests.engine.family_checks import drawn
 from tests.engine.flow_oracle import companions, model

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from swarm.engine.text_t5 import T5Encoder
-from swarm.engine.tokenizer import t5_tokenizer
+from swarm.engine.words.text_t5 import T5Encoder
+from swarm.engine.words.tokenizer import t5_tokenizer
 from tests.support.tiny import encoders
 
 pytestmark = pytest.mark.torch

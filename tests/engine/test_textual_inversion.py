@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 
 from swarm.base.errors import BadInput
 from swarm.engine.components import TextOptions
-from swarm.engine.inversions import Placed
-from swarm.engine.text import ClipText, clip_chunks
-from swarm.engine.tokenizer import clip_tokenizer
+from swarm.engine.words.inversions import Placed
+from swarm.engine.words.text import ClipText, clip_chunks
+from swarm.engine.words.tokenizer import clip_tokenizer
 from swarm.jobs.job import ModelFile
 from tests.engine.conftest import SD, XL, Bench
 from tests.support.tiny_models import Tiny

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from swarm.base.errors import BadInput
 from swarm.engine.device import Device, choose_device
-from swarm.engine.tiny_vae import TinyVae, readable
+from swarm.engine.vaes.tiny_vae import TinyVae, readable
 from swarm.engine.whole.previews import Shown
 from swarm.features.image_to_video import VIDEO_MODEL
 from swarm.features.previews import TINY_VAE, TINY_VIDEO_VAE, tiny_vae

@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import save_file
 
 from swarm.base.errors import BadInput
-from swarm.engine.checkpoint import Checkpoint
-from swarm.engine.own_tokenizer import own_tokenizer, tokenizer_beside
-from swarm.engine.tokenizer import (
+from swarm.engine.files.checkpoint import Checkpoint
+from swarm.engine.words.own_tokenizer import own_tokenizer, tokenizer_beside
+from swarm.engine.words.tokenizer import (
     TEKKEN_FIRST_TOKEN,
     TEKKEN_MARKS,
     TEKKEN_PATTERN,

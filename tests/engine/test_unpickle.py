@@ -113,7 +113,7 @@ def test_even_code_that_runs_in_the_child_cannot_get_out(tmp_path: Path, way: st
         )
         program = f"""
 import os, socket
-from swarm.engine.confine import confine
+from swarm.engine.apart.confine import confine
 confine(memory=2**31, file_size=2**20, seconds=10)
 try:
     {code}

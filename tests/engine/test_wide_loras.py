@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from swarm.diffusion.sigmas import SigmaTable
 from swarm.engine.adapters.flux import is_led
-from swarm.engine.lora_files import read_lora
+from swarm.engine.loras.lora_files import read_lora
 from swarm.engine.packing import packed
 from swarm.jobs.job import LoraUse, ModelFile
 from swarm.media.stretched import opened

@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from swarm.engine.image_words import cross_attention
+from swarm.engine.control.image_words import cross_attention
 from swarm.media.image import Picture
 from tests.engine.test_controlnet import loud, original
 from tests.parity.recorded import tiny

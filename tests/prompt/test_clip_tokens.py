@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from swarm.engine.tokenizer import clip_tokenizer
+from swarm.engine.words.tokenizer import clip_tokenizer
 from swarm.prompt.clip_tokens import clip_tokens
 
 TEXTS = (

@@ -42,7 +42,7 @@ def test_the_encoder_is_the_thumbnail_it_claims_to_be() -> None:
 
 
 def test_clip_numbers_are_the_real_ones() -> None:
-    from swarm.engine.tokenizer import clip_tokenizer
+    from swarm.engine.words.tokenizer import clip_tokenizer
 
     tokenizer = clip_tokenizer()
     assert len(tokenizer) == 49408

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPTextModel
 
-from swarm.engine.tokenizer import clip_tokenizer
+from swarm.engine.words.tokenizer import clip_tokenizer
 from tools.starter_model.architecture import SCHEDULER_CONFIG, UNET_CONFIG, VAE_CONFIG, make_text_encoder
 from tools.starter_model.lora import METADATA as LORA_METADATA
 from tools.starter_model.lora import kohya_weights

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from swarm.engine.tokenizer import clip_tokenizer
+from swarm.engine.words.tokenizer import clip_tokenizer
 from tools.starter_model.architecture import TOKENS, VOCABULARY
 from tools.starter_model.captions import caption
 from tools.starter_model.dataset import scene_at

@@ -12,14 +12,14 @@ from diffusers import AuraFlowTransformer2DModel
 
 from swarm.engine.components import Parts, Source, TextOptions
 from swarm.engine.denoisers import transformer_of, wide
-from swarm.engine.flux_names import Entry, either
-from swarm.engine.image_vae import find_vae
-from swarm.engine.language_models import widths_fit
+from swarm.engine.files.flux_names import Entry, either
+from swarm.engine.files.renaming import Renaming
+from swarm.engine.files.shapes import Shapes, count
 from swarm.engine.packing import PATCH
-from swarm.engine.renaming import Renaming
-from swarm.engine.shapes import Shapes, count
-from swarm.engine.text import Remembering
-from swarm.engine.text_pile import PileEncoder, pile
+from swarm.engine.vaes.image_vae import find_vae
+from swarm.engine.words.language_models import widths_fit
+from swarm.engine.words.text import Remembering
+from swarm.engine.words.text_pile import PileEncoder, pile
 from swarm.jobs.stage import Conditioning
 
 _MARKERS = ("cond_seq_linear.weight", "context_embedder.weight")

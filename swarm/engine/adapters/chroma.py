@@ -11,22 +11,22 @@ from diffusers.models.transformers.transformer_flux import FluxAttnProcessor
 from transformers import T5EncoderModel
 
 from swarm.architectures.companions import TEXT_ENCODERS
-from swarm.engine import spots
 from swarm.engine.adapters.flux import FluxDenoiser, inpaint_channels
 from swarm.engine.adapters.flux_load import T5
+from swarm.engine.attending import spots
 from swarm.engine.chains import blocks
 from swarm.engine.components import Adapter, Components, Parts, Row, Source, TextOptions, kind_of
 from swarm.engine.denoisers import row_width, transformer_of, wide
 from swarm.engine.device import Device
-from swarm.engine.encoders import from_folder, lacking, t5
-from swarm.engine.flux_names import block_counts, chroma_config, chroma_names
-from swarm.engine.image_vae import find_vae
+from swarm.engine.files.flux_names import block_counts, chroma_config, chroma_names
+from swarm.engine.files.renaming import Renaming
+from swarm.engine.files.shapes import Shapes, count
 from swarm.engine.once import Once
-from swarm.engine.renaming import Renaming
-from swarm.engine.shapes import Shapes, count
-from swarm.engine.text import Remembering
-from swarm.engine.text_t5 import T5Encoder
-from swarm.engine.tokenizer import t5_tokenizer
+from swarm.engine.vaes.image_vae import find_vae
+from swarm.engine.words.encoders import from_folder, lacking, t5
+from swarm.engine.words.text import Remembering
+from swarm.engine.words.text_t5 import T5Encoder
+from swarm.engine.words.tokenizer import t5_tokenizer
 from swarm.jobs.stage import Conditioning
 
 _MARKERS = ("distilled_guidance_layer.in_proj.weight",)

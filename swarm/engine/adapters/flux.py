@@ -9,18 +9,18 @@ from typing import Any, TypeAlias
 import torch
 
 from swarm.architectures.families.latents import FLUX_LATENT
-from swarm.engine import spots
 from swarm.engine.adapters.flux_load import PIPELINES, load
+from swarm.engine.attending import spots
 from swarm.engine.chains import blocks
 from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes, kind_of
+from swarm.engine.control.flux_controls import FluxControls, check_flux_control
+from swarm.engine.control.redux import StyleReader
 from swarm.engine.denoisers import row_width
 from swarm.engine.device import Device
-from swarm.engine.flux_controls import FluxControls, check_flux_control
-from swarm.engine.flux_names import flux_names
-from swarm.engine.lora_wide import inputs_of
+from swarm.engine.files.flux_names import flux_names
+from swarm.engine.loras.lora_wide import inputs_of
 from swarm.engine.once import Numbers, Once, OncePerPrompts
 from swarm.engine.packing import beside, even, packed, positions, unpacked
-from swarm.engine.redux import StyleReader
 from swarm.features.prompt_images import REFERENCES
 
 GUIDANCE = 3.5

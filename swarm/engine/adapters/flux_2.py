@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
-from swarm.engine import spots
 from swarm.engine.adapters.flux import FluxDenoiser, Side, references, sides
 from swarm.engine.adapters.flux_2_load import PIPELINES, load
+from swarm.engine.attending import spots
 from swarm.engine.chains import blocks
 from swarm.engine.components import Adapter, Row
 from swarm.engine.denoisers import CELLS_PER_PATCH, row_width
-from swarm.engine.flux_2_names import flux_2_names
+from swarm.engine.files.flux_2_names import flux_2_names
 
 _APART = 10
 """How far reference pictures lie from each other, and the first from the picture itself."""

@@ -14,14 +14,14 @@ from transformers import Mistral3ForConditionalGeneration, Qwen3ForCausalLM
 from swarm.architectures.companions import TEXT_ENCODERS
 from swarm.engine.components import Parts, Source, TextOptions
 from swarm.engine.denoisers import transformer_of, wide
-from swarm.engine.encoders import from_folder, lacking
-from swarm.engine.flux_2_names import MARKERS, flux_2_config, flux_2_names
-from swarm.engine.flux_2_vae import find_flux_2_vae
-from swarm.engine.flux_names import block_counts
-from swarm.engine.language_models import MISTRAL, QWEN_3, Kind, language_model, shortened, widths_fit
-from swarm.engine.text import Remembering
-from swarm.engine.text_language import LanguageEncoder, Padding, Template
-from swarm.engine.tokenizer import QWEN_FIRST_MARK, qwen_tokenizer, tekken_tokenizer
+from swarm.engine.files.flux_2_names import MARKERS, flux_2_config, flux_2_names
+from swarm.engine.files.flux_names import block_counts
+from swarm.engine.vaes.flux_2_vae import find_flux_2_vae
+from swarm.engine.words.encoders import from_folder, lacking
+from swarm.engine.words.language_models import MISTRAL, QWEN_3, Kind, language_model, shortened, widths_fit
+from swarm.engine.words.text import Remembering
+from swarm.engine.words.text_language import LanguageEncoder, Padding, Template
+from swarm.engine.words.tokenizer import QWEN_FIRST_MARK, qwen_tokenizer, tekken_tokenizer
 from swarm.jobs.stage import Conditioning
 
 PIPELINES = {"Flux2Pipeline": "flux.2-dev", "Flux2KleinPipeline": "flux.2-klein-4b"}

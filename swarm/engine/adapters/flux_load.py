@@ -10,12 +10,12 @@ from transformers import CLIPTextModel, T5EncoderModel
 from swarm.architectures.companions import TEXT_ENCODERS
 from swarm.engine.components import Parts, Source, TextOptions
 from swarm.engine.denoisers import transformer_of, wide
-from swarm.engine.encoders import clip_l, from_folder, lacking, t5
-from swarm.engine.flux_names import MARKERS, block_counts, flux_config, flux_names
-from swarm.engine.image_vae import find_vae
-from swarm.engine.text import ClipEncoder, Remembering, clip_chunks
-from swarm.engine.text_t5 import T5Encoder
-from swarm.engine.tokenizer import clip_tokenizer, t5_tokenizer
+from swarm.engine.files.flux_names import MARKERS, block_counts, flux_config, flux_names
+from swarm.engine.vaes.image_vae import find_vae
+from swarm.engine.words.encoders import clip_l, from_folder, lacking, t5
+from swarm.engine.words.text import ClipEncoder, Remembering, clip_chunks
+from swarm.engine.words.text_t5 import T5Encoder
+from swarm.engine.words.tokenizer import clip_tokenizer, t5_tokenizer
 from swarm.jobs.stage import Conditioning
 
 PIPELINES = {

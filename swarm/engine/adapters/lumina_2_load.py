@@ -12,13 +12,13 @@ from diffusers.models.transformers.transformer_lumina2 import Lumina2RotaryPosEm
 
 from swarm.engine.components import Parts, Source, TextOptions
 from swarm.engine.denoisers import transformer_of, wide
-from swarm.engine.flux_names import Entry, either
-from swarm.engine.image_vae import find_vae
-from swarm.engine.language_models import widths_fit
-from swarm.engine.renaming import Renaming
-from swarm.engine.shapes import Shapes, count
-from swarm.engine.text import Remembering
-from swarm.engine.text_gemma import GemmaEncoder, gemma
+from swarm.engine.files.flux_names import Entry, either
+from swarm.engine.files.renaming import Renaming
+from swarm.engine.files.shapes import Shapes, count
+from swarm.engine.vaes.image_vae import find_vae
+from swarm.engine.words.language_models import widths_fit
+from swarm.engine.words.text import Remembering
+from swarm.engine.words.text_gemma import GemmaEncoder, gemma
 from swarm.jobs.stage import Conditioning
 
 PIPELINES = {"Lumina2Pipeline": "lumina-2"}

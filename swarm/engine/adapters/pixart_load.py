@@ -16,16 +16,16 @@ from swarm.architectures.companions import TEXT_ENCODERS
 from swarm.engine.adapters.flux_load import T5
 from swarm.engine.components import Parts, Source, TextOptions
 from swarm.engine.denoisers import transformer_of, wide
-from swarm.engine.encoders import from_folder, lacking, t5
-from swarm.engine.flux_names import Entry, either
-from swarm.engine.image_vae import find_vae
-from swarm.engine.language_models import widths_fit
+from swarm.engine.files.flux_names import Entry, either
+from swarm.engine.files.renaming import Renaming
+from swarm.engine.files.shapes import Shapes, count
 from swarm.engine.packing import PATCH
-from swarm.engine.renaming import Renaming
-from swarm.engine.shapes import Shapes, count
-from swarm.engine.text import Remembering
-from swarm.engine.text_t5 import T5Encoder
-from swarm.engine.tokenizer import t5_tokenizer
+from swarm.engine.vaes.image_vae import find_vae
+from swarm.engine.words.encoders import from_folder, lacking, t5
+from swarm.engine.words.language_models import widths_fit
+from swarm.engine.words.text import Remembering
+from swarm.engine.words.text_t5 import T5Encoder
+from swarm.engine.words.tokenizer import t5_tokenizer
 from swarm.jobs.stage import Conditioning
 
 _MARKERS = ("blocks.0.cross_attn.kv_linear.weight", "transformer_blocks.0.attn2.to_k.weight")

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from diffusers.models.transformers import transformer_qwenimage
 
-from swarm.engine import spots
 from swarm.engine.adapters.flux import references
 from swarm.engine.adapters.qwen_image_load import NAMES, PIPELINES, load
+from swarm.engine.attending import spots
 from swarm.engine.chains import blocks
 from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes, kind_of
 from swarm.engine.denoisers import row_width

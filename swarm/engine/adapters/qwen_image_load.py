@@ -11,16 +11,16 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 from swarm.architectures.companions import TEXT_ENCODERS
 from swarm.engine.components import Parts, Source
 from swarm.engine.denoisers import transformer_of, wide
-from swarm.engine.encoders import from_folder, lacking
-from swarm.engine.flux_names import either, rotary_axes
-from swarm.engine.language_models import QWEN_2_5_VL, find_language_model, language_model, widths_fit
-from swarm.engine.qwen_eyes import QwenEyes, read_tower
-from swarm.engine.qwen_text import TEMPLATE, QwenEditText, QwenText, SeeingEncoder
-from swarm.engine.qwen_vae import find_qwen_vae
-from swarm.engine.renaming import Renaming
-from swarm.engine.shapes import Shapes, count
-from swarm.engine.text_language import LanguageEncoder
-from swarm.engine.tokenizer import qwen_tokenizer
+from swarm.engine.files.flux_names import either, rotary_axes
+from swarm.engine.files.renaming import Renaming
+from swarm.engine.files.shapes import Shapes, count
+from swarm.engine.vaes.qwen_vae import find_qwen_vae
+from swarm.engine.words.encoders import from_folder, lacking
+from swarm.engine.words.language_models import QWEN_2_5_VL, find_language_model, language_model, widths_fit
+from swarm.engine.words.qwen_eyes import QwenEyes, read_tower
+from swarm.engine.words.qwen_text import TEMPLATE, QwenEditText, QwenText, SeeingEncoder
+from swarm.engine.words.text_language import LanguageEncoder
+from swarm.engine.words.tokenizer import qwen_tokenizer
 
 PIPELINES = {
     "QwenImagePipeline": "qwen-image",

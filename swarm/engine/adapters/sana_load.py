@@ -12,14 +12,14 @@ from diffusers import SanaTransformer2DModel
 
 from swarm.base.errors import BadInput
 from swarm.engine.components import Parts, Source, TextOptions
-from swarm.engine.deep_vae import find_deep_vae
 from swarm.engine.denoisers import transformer_of, wide
-from swarm.engine.flux_names import Entry, either
-from swarm.engine.language_models import widths_fit
-from swarm.engine.renaming import Renaming
-from swarm.engine.shapes import Shapes, count
-from swarm.engine.text import Remembering
-from swarm.engine.text_gemma import GemmaEncoder, gemma
+from swarm.engine.files.flux_names import Entry, either
+from swarm.engine.files.renaming import Renaming
+from swarm.engine.files.shapes import Shapes, count
+from swarm.engine.vaes.deep_vae import find_deep_vae
+from swarm.engine.words.language_models import widths_fit
+from swarm.engine.words.text import Remembering
+from swarm.engine.words.text_gemma import GemmaEncoder, gemma
 from swarm.jobs.stage import Conditioning
 
 _MARKERS = ("attention_y_norm.weight", "caption_norm.weight")

@@ -7,16 +7,16 @@ from typing import Any
 
 import torch
 
-from swarm.engine import spots
 from swarm.engine.adapters.sd3_load import PIPELINES, load
+from swarm.engine.attending import spots
 from swarm.engine.chains import blocks
 from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes, same_lengths
+from swarm.engine.control.sd3_controls import Sd3Controls, check_sd3_control
 from swarm.engine.denoisers import row_width
 from swarm.engine.device import Device
+from swarm.engine.files.sd3_names import sd3_names
 from swarm.engine.once import Numbers, OncePerPrompts
 from swarm.engine.packing import even
-from swarm.engine.sd3_controls import Sd3Controls, check_sd3_control
-from swarm.engine.sd3_names import sd3_names
 
 _TIMESTEPS = 1000.0
 

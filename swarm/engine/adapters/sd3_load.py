@@ -12,13 +12,13 @@ from swarm.architectures.companions import TEXT_ENCODERS
 from swarm.engine.adapters.flux_load import CLIP_L, T5
 from swarm.engine.components import Parts, Source, TextOptions
 from swarm.engine.denoisers import transformer_of, wide
-from swarm.engine.encoders import clip_big, clip_l, from_folder, lacking, t5
-from swarm.engine.image_vae import find_vae
-from swarm.engine.sd3_names import MARKERS, sd3_config, sd3_names
-from swarm.engine.shapes import count
-from swarm.engine.text import ClipEncoder, Remembering, clip_chunks
-from swarm.engine.text_t5 import T5Encoder
-from swarm.engine.tokenizer import clip_tokenizer, t5_tokenizer
+from swarm.engine.files.sd3_names import MARKERS, sd3_config, sd3_names
+from swarm.engine.files.shapes import count
+from swarm.engine.vaes.image_vae import find_vae
+from swarm.engine.words.encoders import clip_big, clip_l, from_folder, lacking, t5
+from swarm.engine.words.text import ClipEncoder, Remembering, clip_chunks
+from swarm.engine.words.text_t5 import T5Encoder
+from swarm.engine.words.tokenizer import clip_tokenizer, t5_tokenizer
 from swarm.jobs.stage import Conditioning
 
 PIPELINES = {"StableDiffusion3Pipeline": "stable-diffusion-v3-medium"}

@@ -11,18 +11,18 @@ import torch
 
 from swarm.engine.adapters.unet_load import PIPELINES, load
 from swarm.engine.adapters.unet_variants import VARIANTS
-from swarm.engine.box_layers import BoxLayers
+from swarm.engine.attending.direct import call_directly
+from swarm.engine.attending.kept import Keeper
+from swarm.engine.attending.normalized_attention import led_away, with_negatives
 from swarm.engine.chains import Levels
 from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes, kind_of
-from swarm.engine.controls import Controls, check_control
+from swarm.engine.control.box_layers import BoxLayers
+from swarm.engine.control.controls import Controls, check_control
+from swarm.engine.control.image_words import ImageWordLayers, ImageWordMaker
+from swarm.engine.control.reference_rows import looking, with_references
 from swarm.engine.device import Device
-from swarm.engine.direct import call_directly
-from swarm.engine.image_words import ImageWordLayers, ImageWordMaker
-from swarm.engine.kept import Keeper
-from swarm.engine.keys import unet_key
-from swarm.engine.normalized_attention import led_away, with_negatives
+from swarm.engine.files.keys import unet_key
 from swarm.engine.once import Numbers
-from swarm.engine.reference_rows import looking, with_references
 from swarm.jobs.stage import Conditioning
 
 MOST_REPEATS = 4

@@ -14,16 +14,16 @@ from swarm.architectures.architecture import LatentFormat
 from swarm.architectures.companions import TEXT_ENCODERS
 from swarm.architectures.families.latents import PLAYGROUND_LATENT
 from swarm.base.errors import BadInput
-from swarm.engine.checkpoint import Checkpoint
 from swarm.engine.components import Parts, Source
-from swarm.engine.encoders import clip_big, clip_l, from_folder, lacking
-from swarm.engine.image_vae import find_vae
-from swarm.engine.keys import unet_key
+from swarm.engine.files.checkpoint import Checkpoint
+from swarm.engine.files.keys import unet_key
+from swarm.engine.files.shapes import diffusers_unet_config, unet_config, unet_layers
 from swarm.engine.loader import Config, built, fill, read_json
-from swarm.engine.playground_vae import PlaygroundVae
-from swarm.engine.shapes import diffusers_unet_config, unet_config, unet_layers
-from swarm.engine.text import ClipEncoder, ClipText
-from swarm.engine.tokenizer import clip_tokenizer
+from swarm.engine.vaes.image_vae import find_vae
+from swarm.engine.vaes.playground_vae import PlaygroundVae
+from swarm.engine.words.encoders import clip_big, clip_l, from_folder, lacking
+from swarm.engine.words.text import ClipEncoder, ClipText
+from swarm.engine.words.tokenizer import clip_tokenizer
 
 UNET_PREFIXES = ("model.diffusion_model.", "diffusion_model.", "unet.", "")
 _MARKERS = ("input_blocks.0.0.weight", "conv_in.weight")

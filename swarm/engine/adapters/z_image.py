@@ -8,13 +8,13 @@ from typing import Any
 import torch
 
 from swarm.engine.adapters.z_image_load import PIPELINES, load, z_image_names
+from swarm.engine.attending.spots import Spot
 from swarm.engine.chains import blocks
 from swarm.engine.components import NO_SIZES, Adapter, Components, Row, Sizes
 from swarm.engine.denoisers import any_lengths, token_width
 from swarm.engine.device import Device
 from swarm.engine.once import Numbers, OncePerPrompts
 from swarm.engine.packing import PATCH, even
-from swarm.engine.spots import Spot
 
 
 class ZImageDenoiser:

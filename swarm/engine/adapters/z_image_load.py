@@ -13,15 +13,15 @@ from transformers import Qwen3Model
 from swarm.architectures.companions import TEXT_ENCODERS
 from swarm.engine.components import Parts, Source, TextOptions
 from swarm.engine.denoisers import transformer_of, wide
-from swarm.engine.encoders import from_folder, lacking
-from swarm.engine.flux_names import Entry, either
-from swarm.engine.image_vae import find_vae
-from swarm.engine.language_models import QWEN_3, language_model, widths_fit
-from swarm.engine.renaming import Renaming
-from swarm.engine.shapes import Shapes, count
-from swarm.engine.text import Remembering
-from swarm.engine.text_language import LanguageEncoder, Template
-from swarm.engine.tokenizer import qwen_tokenizer
+from swarm.engine.files.flux_names import Entry, either
+from swarm.engine.files.renaming import Renaming
+from swarm.engine.files.shapes import Shapes, count
+from swarm.engine.vaes.image_vae import find_vae
+from swarm.engine.words.encoders import from_folder, lacking
+from swarm.engine.words.language_models import QWEN_3, language_model, widths_fit
+from swarm.engine.words.text import Remembering
+from swarm.engine.words.text_language import LanguageEncoder, Template
+from swarm.engine.words.tokenizer import qwen_tokenizer
 from swarm.jobs.stage import Conditioning
 
 PIPELINES = {"ZImagePipeline": "z-image"}

@@ -8,8 +8,8 @@ from typing import TypeVar
 import torch
 
 from swarm.base.errors import BadInput
-from swarm.engine.checkpoint import Checkpoint
 from swarm.engine.device import Device
+from swarm.engine.files.checkpoint import Checkpoint
 from swarm.jobs.job import ModelFile
 
 _WRAPS = ("params_ema.", "params.", "state_dict.", "module.", "model_state_dict.", "generator.", "net_g.")

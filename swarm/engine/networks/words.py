@@ -16,7 +16,7 @@ from swarm.base.errors import BadInput
 from swarm.engine.device import Device
 from swarm.engine.networks.network import Network
 from swarm.engine.networks.weights import filled, read_weights
-from swarm.engine.tokenizer import clip_tokenizer
+from swarm.engine.words.tokenizer import clip_tokenizer
 from swarm.jobs.job import ModelFile
 
 SIDE = 352

@@ -14,11 +14,11 @@ from diffusers import (
     CogVideoXTransformer3DModel,
 )
 
-from swarm.engine.checkpoint import Checkpoint
-from swarm.engine.shapes import Shapes, count
-from swarm.engine.tokenizer import t5_tokenizer
+from swarm.engine.files.checkpoint import Checkpoint
+from swarm.engine.files.shapes import Shapes, count
 from swarm.engine.whole.cogvideox_vae import cogvideox_vae
 from swarm.engine.whole.single import Single, converted, denoiser_prefix, t5xxl
+from swarm.engine.words.tokenizer import t5_tokenizer
 
 _MARKER = "patch_embed.proj.weight"
 _LEARNED = "patch_embed.pos_embedding"

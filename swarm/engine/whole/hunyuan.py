@@ -15,15 +15,15 @@ from diffusers.loaders.single_file_utils import convert_hunyuan_video_transforme
 from transformers import LlamaConfig, LlamaModel
 
 from swarm.base.errors import BadInput
-from swarm.engine.checkpoint import Checkpoint
-from swarm.engine.encoders import clip_l
-from swarm.engine.language_models import Kind, language_model
+from swarm.engine.files.checkpoint import Checkpoint
+from swarm.engine.files.shapes import Shapes, count
 from swarm.engine.loader import refuse_gaps
-from swarm.engine.own_tokenizer import own_tokenizer
-from swarm.engine.shapes import Shapes, count
-from swarm.engine.tokenizer import clip_tokenizer
 from swarm.engine.whole.hunyuan_vae import hunyuan_vae
 from swarm.engine.whole.single import Single, converted, source_of
+from swarm.engine.words.encoders import clip_l
+from swarm.engine.words.language_models import Kind, language_model
+from swarm.engine.words.own_tokenizer import own_tokenizer
+from swarm.engine.words.tokenizer import clip_tokenizer
 
 PREFIXES = ("model.model.", "model.diffusion_model.", "diffusion_model.", "transformer.", "model.", "")
 _MARKER = "img_in.proj.weight"

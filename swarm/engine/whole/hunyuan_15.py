@@ -14,16 +14,16 @@ from diffusers.guiders import ClassifierFreeGuidance
 from transformers import ByT5Tokenizer, SiglipImageProcessorPil, T5Config, T5EncoderModel
 
 from swarm.base.errors import BadInput
-from swarm.engine.checkpoint import Checkpoint
-from swarm.engine.encoders import ALONE, T5_MARKERS
-from swarm.engine.language_models import QWEN_2_5_VL, language_model
+from swarm.engine.control.redux import siglip
+from swarm.engine.files.checkpoint import Checkpoint
+from swarm.engine.files.shapes import Shapes, count, t5_config
 from swarm.engine.loader import fill, refuse_gaps
-from swarm.engine.redux import siglip
-from swarm.engine.shapes import Shapes, count, t5_config
-from swarm.engine.tokenizer import qwen_tokenizer
 from swarm.engine.whole.hunyuan import PREFIXES, published
 from swarm.engine.whole.hunyuan_15_vae import hunyuan_15_vae
 from swarm.engine.whole.single import Single, converted, source_of
+from swarm.engine.words.encoders import ALONE, T5_MARKERS
+from swarm.engine.words.language_models import QWEN_2_5_VL, language_model
+from swarm.engine.words.tokenizer import qwen_tokenizer
 
 _MARKER = "img_in.proj.weight"
 _SHIFT = 7.0

@@ -9,8 +9,8 @@ import torch
 from diffusers import AutoencoderKLHunyuanVideo15
 
 from swarm.base.errors import BadInput
-from swarm.engine.checkpoint import Checkpoint
-from swarm.engine.shapes import Shapes, count
+from swarm.engine.files.checkpoint import Checkpoint
+from swarm.engine.files.shapes import Shapes, count
 from swarm.engine.whole.single import Single, converted
 
 _USUAL = "hunyuanvideo15_vae_fp16.safetensors"

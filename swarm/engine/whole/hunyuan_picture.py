@@ -11,13 +11,13 @@ from diffusers import FlowMatchEulerDiscreteScheduler, HunyuanVideoImageToVideoP
 from transformers import CLIPImageProcessor, CLIPVisionConfig, LlavaConfig, LlavaForConditionalGeneration
 
 from swarm.base.errors import BadInput
-from swarm.engine.checkpoint import Checkpoint
+from swarm.engine.files.checkpoint import Checkpoint
+from swarm.engine.files.shapes import Shapes, count
 from swarm.engine.loader import fill, refuse_gaps
-from swarm.engine.shapes import Shapes, count
-from swarm.engine.tokenizer import clip_tokenizer
 from swarm.engine.whole.hunyuan import SHIFT, hunyuan_transformer, llama_3, plain_clip
 from swarm.engine.whole.hunyuan_vae import hunyuan_vae
 from swarm.engine.whole.single import Single
+from swarm.engine.words.tokenizer import clip_tokenizer
 
 _EYES, _PROJECTOR = "vision_model.", "multi_modal_projector."
 _PICTURE, _END = "<image>", "<|end_header_id|>"

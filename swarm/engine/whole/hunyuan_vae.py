@@ -8,9 +8,9 @@ import torch
 from diffusers import AutoencoderKLHunyuanVideo
 
 from swarm.base.errors import BadInput
-from swarm.engine.checkpoint import Checkpoint
-from swarm.engine.keys import vae_key
-from swarm.engine.shapes import Shapes, count, groups
+from swarm.engine.files.checkpoint import Checkpoint
+from swarm.engine.files.keys import vae_key
+from swarm.engine.files.shapes import Shapes, count, groups
 from swarm.engine.whole.single import Single, converted
 
 _USUAL = "hunyuan_video_vae_bf16.safetensors"

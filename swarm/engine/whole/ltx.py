@@ -8,11 +8,11 @@ from typing import Any
 from diffusers import FlowMatchEulerDiscreteScheduler, LTXPipeline, LTXVideoTransformer3DModel
 from diffusers.loaders.single_file_utils import convert_ltx_transformer_checkpoint_to_diffusers
 
-from swarm.engine.checkpoint import Checkpoint
-from swarm.engine.shapes import count
-from swarm.engine.tokenizer import t5_tokenizer
+from swarm.engine.files.checkpoint import Checkpoint
+from swarm.engine.files.shapes import count
 from swarm.engine.whole.ltx_vae import ltx_vae
 from swarm.engine.whole.single import Single, converted, denoiser_prefix, t5xxl
+from swarm.engine.words.tokenizer import t5_tokenizer
 
 _MARKER = "patchify_proj.weight"
 _HEADS = 32

@@ -11,8 +11,8 @@ from diffusers import AutoencoderKLLTXVideo
 from diffusers.loaders.single_file_utils import convert_ltx_vae_checkpoint_to_diffusers
 
 from swarm.base.errors import BadInput
-from swarm.engine.checkpoint import Checkpoint
-from swarm.engine.shapes import Shapes, count
+from swarm.engine.files.checkpoint import Checkpoint
+from swarm.engine.files.shapes import Shapes, count
 from swarm.engine.whole.single import Single, converted
 
 _LAST = "encoder.conv_out.conv.weight"

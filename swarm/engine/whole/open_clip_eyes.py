@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from swarm.engine.encoders import renamed
+from swarm.engine.files.shapes import Shapes, count
 from swarm.engine.loader import Named
-from swarm.engine.shapes import Shapes, count
+from swarm.engine.words.encoders import renamed
 
 _HEAD = 80
 _TOP = {

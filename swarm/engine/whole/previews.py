@@ -21,7 +21,7 @@ from swarm.architectures.families.video_latents import (
 )
 from swarm.engine.device import Device
 from swarm.engine.preview import Colours, as_jpeg
-from swarm.engine.tiny_vae import TinyVae, readable
+from swarm.engine.vaes.tiny_vae import TinyVae, readable
 from swarm.features.video import ANIMATE, HIDDEN, ITERATE
 from swarm.jobs.job import ModelFile
 from swarm.media.image import Picture

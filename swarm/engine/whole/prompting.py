@@ -17,11 +17,11 @@ from weakref import WeakMethod
 
 import torch
 
-from swarm.engine.inversions import without_inversions
-from swarm.engine.text_language import plain
 from swarm.engine.whole.changing import Changes, course_of
 from swarm.engine.whole.weighing import Weighed, weighing
 from swarm.engine.whole.wish import Wish
+from swarm.engine.words.inversions import without_inversions
+from swarm.engine.words.text_language import plain
 from swarm.prompt.alternation import prompt_schedule, split_breaks
 from swarm.prompt.weights import weighted_spans
 

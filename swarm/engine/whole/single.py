@@ -14,14 +14,14 @@ import swarm.architectures
 from swarm.architectures.architecture import Architecture
 from swarm.base.errors import BadInput
 from swarm.base.registry import Registry, collect
-from swarm.engine.checkpoint import Checkpoint
 from swarm.engine.components import Source
 from swarm.engine.device import Device
-from swarm.engine.encoders import ALONE, t5
+from swarm.engine.files.checkpoint import Checkpoint
+from swarm.engine.files.renaming import DENOISER_PREFIXES
+from swarm.engine.files.shapes import t5_config
 from swarm.engine.loader import built, fill, refuse_gaps
-from swarm.engine.own_tokenizer import own_tokenizer
-from swarm.engine.renaming import DENOISER_PREFIXES
-from swarm.engine.shapes import t5_config
+from swarm.engine.words.encoders import ALONE, t5
+from swarm.engine.words.own_tokenizer import own_tokenizer
 from swarm.jobs.job import ModelFile
 
 Converter: TypeAlias = Callable[..., dict[str, torch.Tensor]]

@@ -15,10 +15,10 @@ from diffusers import (
 from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from swarm.base.errors import BadInput
-from swarm.engine.checkpoint import Checkpoint
-from swarm.engine.keys import unet_key, vae_key
+from swarm.engine.files.checkpoint import Checkpoint
+from swarm.engine.files.keys import unet_key, vae_key
+from swarm.engine.files.shapes import Shapes, unet_config, unet_layers, vae_config
 from swarm.engine.loader import fill, refuse_gaps
-from swarm.engine.shapes import Shapes, unet_config, unet_layers, vae_config
 from swarm.engine.whole.open_clip_eyes import eyes_config, eyes_tensors
 from swarm.engine.whole.single import Single, converted
 

@@ -9,9 +9,9 @@ from diffusers import AutoencoderKL
 
 from swarm.architectures.architecture import LatentFormat
 from swarm.base.errors import BadInput
-from swarm.engine.checkpoint import Checkpoint
-from swarm.engine.image_vae import VAE_PREFIXES, read_vae
+from swarm.engine.files.checkpoint import Checkpoint
 from swarm.engine.loader import built, fill, read_json, unloadable
+from swarm.engine.vaes.image_vae import VAE_PREFIXES, read_vae
 from swarm.jobs.job import ModelFile
 
 

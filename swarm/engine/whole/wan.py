@@ -15,9 +15,9 @@ from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffu
 from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel
 
 from swarm.base.errors import BadInput
-from swarm.engine.checkpoint import Checkpoint
+from swarm.engine.files.checkpoint import Checkpoint
+from swarm.engine.files.shapes import count
 from swarm.engine.loader import fill, refuse_gaps
-from swarm.engine.shapes import count
 from swarm.engine.whole.single import Single, converted, denoiser_prefix, umt5
 from swarm.engine.whole.wan_vae import FIRST_CHANNELS, wan_vae
 

@@ -11,8 +11,8 @@ from diffusers import AutoencoderKLWan
 from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
 
 from swarm.base.errors import BadInput
-from swarm.engine.checkpoint import Checkpoint
-from swarm.engine.shapes import count
+from swarm.engine.files.checkpoint import Checkpoint
+from swarm.engine.files.shapes import count
 from swarm.engine.whole.single import Single, converted
 
 FIRST_CHANNELS = 16

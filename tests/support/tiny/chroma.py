@@ -7,7 +7,7 @@ from typing import Any
 from diffusers import ChromaPipeline, ChromaTransformer2DModel
 from diffusers.loaders.single_file_utils import convert_chroma_transformer_checkpoint_to_diffusers
 
-from swarm.engine.tokenizer import t5_tokenizer
+from swarm.engine.words.tokenizer import t5_tokenizer
 from tests.support.tiny import autoencoders, encoders
 from tests.support.tiny.family import TinyFamily
 from tests.support.tiny.flux import (

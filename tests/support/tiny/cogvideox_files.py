@@ -15,7 +15,7 @@ from diffusers import (
     CogVideoXTransformer3DModel,
 )
 
-from swarm.engine.tokenizer import t5_tokenizer
+from swarm.engine.words.tokenizer import t5_tokenizer
 from tests.support.tiny import encoders
 from tests.support.tiny.weights import refreshed, state, write
 

@@ -31,7 +31,7 @@ from transformers import (
     UMT5EncoderModel,
 )
 
-from swarm.engine.sentencepiece import read_sentence_pieces, sentence_tokenizer
+from swarm.engine.words.sentencepiece import read_sentence_pieces, sentence_tokenizer
 from tests.support.tiny.weights import Tensors, refreshed, state, write
 
 CLIP_L, CLIP_G, T5, LANGUAGE, GEMMA, PILE = 16, 32, 48, 16, 16, 32

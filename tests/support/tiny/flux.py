@@ -20,7 +20,7 @@ from diffusers import (
 from diffusers.loaders.single_file_utils import convert_flux_transformer_checkpoint_to_diffusers
 from transformers import CLIPTextModel
 
-from swarm.engine.tokenizer import clip_tokenizer, t5_tokenizer
+from swarm.engine.words.tokenizer import clip_tokenizer, t5_tokenizer
 from tests.support.tiny import autoencoders, encoders
 from tests.support.tiny.family import TinyFamily
 from tests.support.tiny.weights import Shapes, Tensors, below, filled, fresh, linear, narrowed, state, write

@@ -15,7 +15,7 @@ from typing import Any
 from diffusers import Flux2KleinPipeline, Flux2Pipeline, Flux2Transformer2DModel
 from diffusers.loaders.single_file_utils import convert_flux2_transformer_checkpoint_to_diffusers
 
-from swarm.engine.tokenizer import qwen_tokenizer, tekken_tokenizer
+from swarm.engine.words.tokenizer import qwen_tokenizer, tekken_tokenizer
 from tests.support.tiny import autoencoders, encoders
 from tests.support.tiny.family import TinyFamily
 from tests.support.tiny.flux import scheduler

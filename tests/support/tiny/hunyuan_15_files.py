@@ -25,7 +25,7 @@ from transformers import (
     T5EncoderModel,
 )
 
-from swarm.engine.tokenizer import qwen_tokenizer
+from swarm.engine.words.tokenizer import qwen_tokenizer
 from tests.support.tiny import encoders
 from tests.support.tiny.weights import Tensors, refreshed, state, write
 

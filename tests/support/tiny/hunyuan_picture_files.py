@@ -24,7 +24,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from swarm.engine.tokenizer import clip_tokenizer
+from swarm.engine.words.tokenizer import clip_tokenizer
 from tests.support.tiny import hunyuan_files
 from tests.support.tiny.weights import refreshed, state, write
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from diffusers import StableDiffusionInpaintPipeline, StableDiffusionXLInpaintPipeline
 
-from swarm.engine.tokenizer import clip_tokenizer
+from swarm.engine.words.tokenizer import clip_tokenizer
 from tests.support.tiny import autoencoders, encoders, unets
 from tests.support.tiny.family import TinyFamily
 from tests.support.tiny.weights import Tensors

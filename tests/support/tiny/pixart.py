@@ -9,7 +9,7 @@ from typing import Any
 
 from diffusers import DPMSolverMultistepScheduler, PixArtSigmaPipeline, PixArtTransformer2DModel
 
-from swarm.engine.tokenizer import t5_tokenizer
+from swarm.engine.words.tokenizer import t5_tokenizer
 from tests.support.tiny import autoencoders, encoders
 from tests.support.tiny.auraflow import vae_file
 from tests.support.tiny.family import TinyFamily

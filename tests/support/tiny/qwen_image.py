@@ -21,7 +21,7 @@ from diffusers import (
 from transformers import BatchFeature
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from swarm.engine.tokenizer import qwen_tokenizer
+from swarm.engine.words.tokenizer import qwen_tokenizer
 from tests.support.tiny import autoencoders, encoders
 from tests.support.tiny.family import TinyFamily
 from tests.support.tiny.weights import Shapes, Tensors, below, filled, fresh, linear, write

@@ -14,7 +14,7 @@ from typing import Any
 from diffusers import FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel, StableDiffusion3Pipeline
 from diffusers.loaders.single_file_utils import convert_sd3_transformer_checkpoint_to_diffusers
 
-from swarm.engine.tokenizer import clip_tokenizer, t5_tokenizer
+from swarm.engine.words.tokenizer import clip_tokenizer, t5_tokenizer
 from tests.support.tiny import autoencoders, encoders
 from tests.support.tiny.family import TinyFamily
 from tests.support.tiny.flux import clip_l_file, t5_file

@@ -46,7 +46,7 @@ from transformers import (
     UMT5EncoderModel,
 )
 
-from swarm.engine.tokenizer import clip_tokenizer
+from swarm.engine.words.tokenizer import clip_tokenizer
 
 WIDTH = 32
 _LETTERS = [chr(code) for code in range(33, 127)]

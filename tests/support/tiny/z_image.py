@@ -8,7 +8,7 @@ from typing import Any
 from diffusers import FlowMatchEulerDiscreteScheduler, ZImagePipeline, ZImageTransformer2DModel
 from diffusers.loaders.single_file_utils import convert_z_image_transformer_checkpoint_to_diffusers
 
-from swarm.engine.tokenizer import qwen_tokenizer
+from swarm.engine.words.tokenizer import qwen_tokenizer
 from tests.support.tiny import autoencoders, encoders
 from tests.support.tiny.family import TinyFamily
 from tests.support.tiny.flux import vae_file

@@ -1,0 +1,1 @@
+"""Programs that look into files of strangers: processes of their own, which give up their rights first."""

@@ -1,0 +1,1 @@
+"""Attention: its kernels, and what is done with it inside a network."""

@@ -1,0 +1,1 @@
+"""What leads a picture besides its prompt: ControlNets and their kin, IP-Adapters, style models, references."""

@@ -1,0 +1,1 @@
+"""Model files as they lie on the disk: containers, names, shapes."""

@@ -1,0 +1,1 @@
+"""LoRAs: their files, their kinds, and where they act."""
