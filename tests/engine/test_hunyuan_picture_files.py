@@ -21,7 +21,6 @@ pytestmark = pytest.mark.torch
 @pytest.fixture(scope="module")
 def beside(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelFile]:
     folder = tmp_path_factory.mktemp("beside")
-    hunyuan_picture_files.pipeline("latent_concat")  # gives the shared parts weights that are exact in half precision
     return {
         "llama": model_file(hunyuan_picture_files.save_llama(folder)),
         "clip_vision": model_file(hunyuan_picture_files.save_eyes(folder)),

@@ -11,7 +11,7 @@ import torch
 from transformers import CLIPTextConfig, CLIPTextModel, LlamaConfig, LlamaModel
 
 from tests.support.tiny import video
-from tests.support.tiny.weights import Tensors, state, write
+from tests.support.tiny.weights import Tensors, refreshed, state, write
 
 FAMILY = "hunyuan-video"
 _NAMES = (
@@ -81,7 +81,9 @@ _RESPELLED = (
 @cache
 def pipeline() -> Any:
     torch.manual_seed(0)
-    return video.hunyuan()
+    made = video.hunyuan()
+    refreshed(made.vae, 6)
+    return made
 
 
 @cache
@@ -111,7 +113,7 @@ def clip() -> Any:
         eos_token_id=49407,
         pad_token_id=49407,
     )
-    return CLIPTextModel(config).eval()
+    return refreshed(CLIPTextModel(config), 7)
 
 
 def save(folder: Path, *, repacked: bool = False, family: str = "") -> Path:

@@ -96,11 +96,11 @@ def pipeline(kind: str) -> Any:
     own = hunyuan_files.pipeline()
     return HunyuanVideoImageToVideoPipeline(
         transformer=transformer(kind),
-        vae=refreshed(own.vae, 6),
+        vae=own.vae,
         scheduler=FlowMatchEulerDiscreteScheduler(shift=7.0),
         text_encoder=llava(),
         tokenizer=tokenizer(),
-        text_encoder_2=refreshed(hunyuan_files.clip(), 7),
+        text_encoder_2=hunyuan_files.clip(),
         tokenizer_2=clip_tokenizer(),
         image_processor=CLIPImageProcessor(size={"shortest_edge": _SIDE}, crop_size={"height": _SIDE, "width": _SIDE}),
     )
