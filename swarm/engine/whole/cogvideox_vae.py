@@ -12,18 +12,12 @@ from swarm.base.errors import BadInput
 from swarm.engine.files.checkpoint import Checkpoint
 from swarm.engine.files.shapes import Shapes, count, groups
 from swarm.engine.whole.single import Single, converted
+from swarm.engine.whole.vae_names import film_vae_name
 
 _USUAL = "cogvideox_vae_bf16.safetensors"
 _PREFIXES = ("", "vae.", "first_stage_model.")
 _DIFFUSERS, _PUBLISHED = "encoder.down_blocks.0.resnets.0.norm1.weight", "encoder.down.0.block.0.norm1.weight"
 _MARKER = "decoder.conv_in.conv.weight"
-_NAMES = (
-    (re.compile(r"\.(down|up)\.(\d+)\.block\.(\d+)\."), r".\1_blocks.\2.resnets.\3."),
-    (re.compile(r"\.(down|up)\.(\d+)\.(down|up)sample\."), r".\1_blocks.\2.\3samplers.0."),
-    (re.compile(r"\.mid\.block_1\."), ".mid_block.resnets.0."),
-    (re.compile(r"\.mid\.block_2\."), ".mid_block.resnets.1."),
-    (re.compile(r"\.nin_shortcut\."), ".conv_shortcut."),
-)
 _UP = re.compile(r"decoder\.up_blocks\.(\d+)\.")
 
 
@@ -35,7 +29,9 @@ def cogvideox_vae(single: Single, *, scale: float, inverted: bool) -> Any:
     part = single.part("vae", "VAE", _USUAL)
     file = Checkpoint(part.path)
     prefix = file.prefix(_PREFIXES, _DIFFUSERS, _PUBLISHED)
-    if prefix is None or "decoder.mid_block.resnets.0.norm1.conv_y.conv.weight" not in map(_name, file.below(prefix)):
+    if prefix is None or "decoder.mid_block.resnets.0.norm1.conv_y.conv.weight" not in map(
+        film_vae_name, file.below(prefix)
+    ):
         raise BadInput(
             f"The VAE '{part.name}' is not the one of CogVideoX, which this model needs. Put '{_USUAL}' into the "
             "folder models/VAE and refresh the model list."
@@ -47,7 +43,7 @@ def cogvideox_vae(single: Single, *, scale: float, inverted: bool) -> Any:
 
 def vae_config(shapes: Shapes) -> dict[str, Any]:
     """The config by shapes, of either layout."""
-    named = {_name(name): shape for name, shape in shapes.items()}
+    named = {film_vae_name(name): shape for name, shape in shapes.items()}
     levels = count(named, r"encoder\.down_blocks\.(\d+)\.")
     widths = [named[f"encoder.down_blocks.{level}.resnets.0.conv1.conv.weight"][0] for level in range(levels)]
     return {
@@ -63,12 +59,6 @@ def vae_config(shapes: Shapes) -> dict[str, Any]:
 def _converted(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     if _PUBLISHED not in tensors:
         return tensors
-    named = {_name(name): tensor for name, tensor in tensors.items()}
+    named = {film_vae_name(name): tensor for name, tensor in tensors.items()}
     last = count(dict.fromkeys(named, ()), r"encoder\.down_blocks\.(\d+)\.") - 1
     return {_UP.sub(lambda found: f"decoder.up_blocks.{last - int(found[1])}.", k): v for k, v in named.items()}
-
-
-def _name(name: str) -> str:
-    for pattern, spelled in _NAMES:
-        name = pattern.sub(spelled, name)
-    return name

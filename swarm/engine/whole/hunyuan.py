@@ -85,6 +85,16 @@ def hunyuan_transformer(file: Checkpoint, single: Single, *, sees: bool = False)
 
 def transformer_config(shapes: Shapes) -> dict[str, Any]:
     """What diffusers has to know, told by the shapes of the published layout."""
+    return {
+        **two_stream_config(shapes),
+        "num_single_layers": count(shapes, r"single_blocks\.(\d+)\."),
+        "guidance_embeds": "guidance_in.mlp.0.weight" in shapes,
+        "pooled_projection_dim": shapes["vector_in.in_layer.weight"][1],
+    }
+
+
+def two_stream_config(shapes: Shapes) -> dict[str, Any]:
+    """What both versions of HunyuanVideo have: blocks in which words and picture go side by side."""
     width, channels, *patch = shapes[_MARKER]
     head = shapes["double_blocks.0.img_attn_q_norm.weight"][0]
     return {
@@ -93,14 +103,11 @@ def transformer_config(shapes: Shapes) -> dict[str, Any]:
         "num_attention_heads": width // head,
         "attention_head_dim": head,
         "num_layers": count(shapes, r"double_blocks\.(\d+)\."),
-        "num_single_layers": count(shapes, r"single_blocks\.(\d+)\."),
         "num_refiner_layers": count(shapes, r"txt_in\.individual_token_refiner\.blocks\.(\d+)\."),
         "mlp_ratio": shapes["double_blocks.0.img_mlp.fc1.weight"][0] / width,
         "patch_size": patch[1],
         "patch_size_t": patch[0],
-        "guidance_embeds": "guidance_in.mlp.0.weight" in shapes,
         "text_embed_dim": shapes["txt_in.input_embedder.weight"][1],
-        "pooled_projection_dim": shapes["vector_in.in_layer.weight"][1],
     }
 
 

@@ -16,9 +16,9 @@ from transformers import ByT5Tokenizer, SiglipImageProcessorPil, T5Config, T5Enc
 from swarm.base.errors import BadInput
 from swarm.engine.control.redux import siglip
 from swarm.engine.files.checkpoint import Checkpoint
-from swarm.engine.files.shapes import Shapes, count, t5_config
+from swarm.engine.files.shapes import Shapes, t5_config
 from swarm.engine.loader import fill, refuse_gaps
-from swarm.engine.whole.hunyuan import PREFIXES, published
+from swarm.engine.whole.hunyuan import PREFIXES, published, two_stream_config
 from swarm.engine.whole.hunyuan_15_vae import hunyuan_15_vae
 from swarm.engine.whole.single import Single, converted, source_of
 from swarm.engine.words.encoders import ALONE, T5_MARKERS
@@ -134,19 +134,8 @@ def _transformer(file: Checkpoint, single: Single) -> Any:
 
 def transformer_config(shapes: Shapes) -> dict[str, Any]:
     """What diffusers has to know, told by the shapes of the published layout."""
-    width, channels, *patch = shapes[_MARKER]
-    head = shapes["double_blocks.0.img_attn_q_norm.weight"][0]
     return {
-        "in_channels": channels,
-        "out_channels": shapes["final_layer.linear.weight"][0] // (patch[0] * patch[1] * patch[2]),
-        "num_attention_heads": width // head,
-        "attention_head_dim": head,
-        "num_layers": count(shapes, r"double_blocks\.(\d+)\."),
-        "num_refiner_layers": count(shapes, r"txt_in\.individual_token_refiner\.blocks\.(\d+)\."),
-        "mlp_ratio": shapes["double_blocks.0.img_mlp.fc1.weight"][0] / width,
-        "patch_size": patch[1],
-        "patch_size_t": patch[0],
-        "text_embed_dim": shapes["txt_in.input_embedder.weight"][1],
+        **two_stream_config(shapes),
         "text_embed_2_dim": shapes["byt5_in.fc1.weight"][1],
         "image_embed_dim": shapes["vision_in.proj.0.weight"][0],
         "use_meanflow": "time_r_in.mlp.0.weight" in shapes,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import torch
@@ -12,20 +11,12 @@ from swarm.base.errors import BadInput
 from swarm.engine.files.checkpoint import Checkpoint
 from swarm.engine.files.shapes import Shapes, count
 from swarm.engine.whole.single import Single, converted
+from swarm.engine.whole.vae_names import film_vae_name
 
 _USUAL = "hunyuanvideo15_vae_fp16.safetensors"
 _PREFIXES = ("", "vae.", "first_stage_model.")
 _PUBLISHED, _DIFFUSERS = "encoder.down.0.block.0.norm1.gamma", "encoder.down_blocks.0.resnets.0.norm1.gamma"
 _MARKER = "decoder.conv_in.conv.weight"
-_NAMES = (
-    (re.compile(r"\.(down|up)\.(\d+)\.block\.(\d+)\."), r".\1_blocks.\2.resnets.\3."),
-    (re.compile(r"\.(down|up)\.(\d+)\.(down|up)sample\."), r".\1_blocks.\2.\3samplers.0."),
-    (re.compile(r"\.mid\.block_1\."), ".mid_block.resnets.0."),
-    (re.compile(r"\.mid\.block_2\."), ".mid_block.resnets.1."),
-    (re.compile(r"\.mid\.attn_1\.([qkv])\."), r".mid_block.attentions.0.to_\1."),
-    (re.compile(r"\.mid\.attn_1\."), ".mid_block.attentions.0."),
-    (re.compile(r"\.nin_shortcut\."), ".conv_shortcut."),
-)
 
 
 def hunyuan_15_vae(single: Single, channels: int) -> Any:
@@ -44,7 +35,7 @@ def hunyuan_15_vae(single: Single, channels: int) -> Any:
 
 def vae_config(shapes: Shapes) -> dict[str, Any]:
     """The config by shapes, of either layout: a level more than it halves the sides."""
-    named = {_name(name): shape for name, shape in shapes.items()}
+    named = {film_vae_name(name): shape for name, shape in shapes.items()}
     levels = range(count(named, r"encoder\.down_blocks\.(\d+)\."))
     return {
         "latent_channels": named[_MARKER][1],
@@ -57,10 +48,4 @@ def vae_config(shapes: Shapes) -> dict[str, Any]:
 
 
 def _converted(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {_name(name): tensor for name, tensor in tensors.items()}
-
-
-def _name(name: str) -> str:
-    for pattern, spelled in _NAMES:
-        name = pattern.sub(spelled, name)
-    return name
+    return {film_vae_name(name): tensor for name, tensor in tensors.items()}
