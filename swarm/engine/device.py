@@ -114,8 +114,16 @@ def _for_pictures(compute: torch.dtype) -> torch.dtype:
     return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
 
 
-_NO_ROOM = ("can't allocate memory", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED")
-"""The CPU's words, the driver's for pinned memory, and those of cuBLAS and cuDNN for workspaces of their own."""
+_NO_ROOM = (
+    "can't allocate memory",
+    "CUDA error: out of memory",
+    "_STATUS_ALLOC_FAILED",
+    "could not create a memory",
+    "could not execute a primitive",
+)
+"""The CPU's words, the driver's for pinned memory, those of cuBLAS and cuDNN for workspaces of their own, oneDNN's."""
+_NO_ROOM_FOR_CODE = "could not create a primitive"
+"""oneDNN's, as a whole; what it cannot compute at all lacks a "primitive descriptor"."""
 
 
 def resting(device: Device, kind: str | None) -> Device:
@@ -129,7 +137,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that an allocation failed (CUDA says it by type, the CPU only in words)."""
     if isinstance(error, torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_ROOM)
+    said = str(error)
+    return isinstance(error, RuntimeError) and (said == _NO_ROOM_FOR_CODE or any(words in said for words in _NO_ROOM))
 
 
 def is_poisoned(error: BaseException) -> bool:

@@ -34,6 +34,9 @@ def test_errors_are_told_apart() -> None:
         assert is_out_of_memory(RuntimeError(words))
         assert not is_poisoned(RuntimeError(words))
     assert not is_poisoned(RuntimeError("shapes cannot be multiplied"))
+    assert is_out_of_memory(RuntimeError("could not create a primitive"))
+    assert is_out_of_memory(RuntimeError("could not create a memory object"))
+    assert not is_out_of_memory(RuntimeError("could not create a primitive descriptor for a matmul primitive"))
 
 
 class Failing(UnetDenoiser):

@@ -232,9 +232,11 @@ def test_an_engine_without_memory_says_so(engined: Engined) -> None:
     engine = engined.engine()
     expected = engined.pixels()
     engine.rlimit(psutil.RLIMIT_AS, (engine.memory_info().vms + 64 * 2**20, -1))
-    sentence = engined.refusal(width=2048, height=2048, steps=1)
+    try:
+        sentence = engined.refusal(width=2048, height=2048, steps=1)
+    finally:
+        engine.rlimit(psutil.RLIMIT_AS, (-1, -1))
     assert "memory" in sentence
-    engine.rlimit(psutil.RLIMIT_AS, (-1, -1))
     assert engined.engine().pid == engine.pid
     assert engined.pixels() == expected
 
