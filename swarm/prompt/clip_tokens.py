@@ -17,7 +17,7 @@ from pathlib import Path
 
 from swarm.base.accents import composed
 
-MERGES_FILE = Path(__file__).resolve().parents[1] / "engine" / "vocab" / "clip_merges.txt.gz"
+MERGES_FILE = Path(__file__).resolve().parents[1] / "engine" / "words" / "vocab" / "clip_merges.txt.gz"
 END_OF_WORD = "</w>"
 _LONGEST_WORD = 256
 _CONTRACTION = re.compile("'s|'t|'re|'ve|'m|'ll|'d")
