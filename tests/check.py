@@ -16,7 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 AT_ONCE = 2
 """Checks that run at the same time at most: most of them wait for a server now and then."""
-LONG = ("tests/wire", "tests/engine", "tests/faults", "tests/security", "tests/backends", "tests/browser", "types")
+LONG = ("tests/engine", "tests/wire", "tests/faults", "tests/security", "tests/browser", "tests/backends", "types")
+"""The longest first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
     words = options.words
     chosen = [check for check in checks() if not words or any(word in check.name for word in words)]
     # The long ones begin first, so that the last to end is not one of them.
-    chosen.sort(key=lambda check: not check.name.endswith(LONG))
+    chosen.sort(key=lambda check: LONG.index(check.name) if check.name in LONG else len(LONG))
     with ThreadPoolExecutor(max(1, options.at_once)) as pool:
         running = [pool.submit(run, check) for check in chosen]
         results = [_told(done.result()) for done in as_completed(running)]
